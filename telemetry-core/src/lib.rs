@@ -1,0 +1,47 @@
+//! Events that cost nothing when unwanted, and metrics that cost next to nothing when wanted.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The macros name this crate by its own name, also inside of it.
+extern crate self as telemetry_core;
+
+// The words.
+pub mod name;
+pub mod unit;
+pub mod value;
+
+// Emitting.
+mod callsite;
+pub mod event;
+mod macros;
+pub mod span;
+
+// Dispatching.
+pub mod dispatch;
+pub mod handler;
+pub mod lane;
+mod queue;
+
+// What can be read.
+pub mod family;
+pub mod scrape;
+
+// The store.
+mod cells;
+mod series;
+
+mod clock;
+mod sync;
+
+pub use callsite::Callsite;
+pub use event::Event;
+pub use unit::Unit;
+pub use value::{Measurement, Number, TagValue, Value};
+
+#[cfg(feature = "derive")]
+pub use telemetry_macros::{Event, TagValue, instrument};
+
+/// What the macros expand to; nothing here is for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+}

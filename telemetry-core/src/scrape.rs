@@ -1,0 +1,299 @@
+//! What a scrape yields: families, their series, and one sample of each.
+//!
+//! A walk is open to any consumer, encoder or not: it implements [`Visit`]. Whoever has figures that no registry keeps
+//! (a queue's length, the state of a process) implements [`Source`] and is walked after the registry's own families.
+//!
+//! # Consistency
+//!
+//! Counters never go back. The buckets of one histogram are read once each, and its count is their sum, so the two can't
+//! disagree; its sum may be ahead or behind by the observations in flight on other threads.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::family::Family;
+
+/// Takes a walk: each family once, and after it each of its series.
+pub trait Visit {
+    /// The series that follow are of this family, until the next call.
+    fn family(&mut self, family: &Family);
+
+    /// One series of the family last given.
+    fn series(&mut self, series: &Series<'_>);
+}
+
+impl<V: Visit + ?Sized> Visit for &mut V {
+    fn family(&mut self, family: &Family) {
+        (**self).family(family);
+    }
+
+    fn series(&mut self, series: &Series<'_>) {
+        (**self).series(series);
+    }
+}
+
+/// Figures that are made when they are scraped.
+pub trait Source: Send + Sync {
+    /// Shows the figures of now, whole families at a time.
+    fn collect(&self, visitor: &mut dyn Visit);
+}
+
+/// One series at the moment of the walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// The labels.
+    pub labels: Labels<'a>,
+    /// When the series came to be, since the Unix epoch; `None` where nobody knows.
+    pub created: Option<Duration>,
+    /// The values.
+    pub sample: Sample<'a>,
+}
+
+/// The labels of one series.
+#[derive(Clone, Copy)]
+pub struct Labels<'a>(Form<'a>);
+
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    Row {
+        names: &'a [Arc<str>],
+        // Invariant: holds, for each name, the length of its value as `series::write_length` writes it, then the
+        // values' UTF-8 bytes one after the other; checked by `Labels::from_row`'s caller, which wrote them.
+        key: &'a [u8],
+        clean: bool,
+    },
+    Pairs(&'a [(&'a str, &'a str)]),
+}
+
+impl<'a> Labels<'a> {
+    /// Labels given one by one, by a [`Source`].
+    #[must_use]
+    pub const fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Self {
+        Self(Form::Pairs(pairs))
+    }
+
+    /// The labels of a row of a projection.
+    ///
+    /// # Safety
+    ///
+    /// `key` is one that [`crate::series`] wrote from as many texts as there are names, and `clean` is false if any
+    /// of them has a backslash, a quote or a line feed.
+    pub(crate) const unsafe fn from_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Self {
+        Self(Form::Row { names, key, clean })
+    }
+
+    /// Whether it is known that no value has a backslash, a quote or a line feed in it, so that none needs escaping.
+    #[inline]
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self.0, Form::Row { clean: true, .. })
+    }
+
+    /// Whether the values stand for the names of the family, in its order; an overflow series has a label of its own.
+    #[inline]
+    #[must_use]
+    pub const fn is_row(&self) -> bool {
+        matches!(self.0, Form::Row { .. })
+    }
+
+    /// The values in the order of the names. A value that is empty is no label: leave it out.
+    #[inline]
+    #[must_use]
+    pub fn values(&self) -> Values<'a> {
+        Values(match self.0 {
+            Form::Row { names, key, .. } => {
+                let (lengths, bytes) = key.split_at(crate::series::lengths_size(key, names.len()));
+                ValuesForm::Row { lengths, bytes }
+            }
+            Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
+        })
+    }
+
+    /// Name and value of each label that is not empty.
+    #[must_use]
+    pub fn iter(&self) -> Pairs<'a> {
+        let names = match self.0 {
+            Form::Row { names, .. } => PairNames::Row(names.iter()),
+            Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
+        };
+        Pairs { names, values: self.values() }
+    }
+}
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> IntoIterator for Labels<'a> {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Pairs<'a>;
+
+    fn into_iter(self) -> Pairs<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &Labels<'a> {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Pairs<'a>;
+
+    fn into_iter(self) -> Pairs<'a> {
+        self.iter()
+    }
+}
+
+/// The values of a series' labels: see [`Labels::values`].
+#[derive(Clone, Debug)]
+pub struct Values<'a>(ValuesForm<'a>);
+
+#[derive(Clone, Debug)]
+enum ValuesForm<'a> {
+    Row { lengths: &'a [u8], bytes: &'a [u8] },
+    Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        match &mut self.0 {
+            ValuesForm::Row { lengths, bytes } => {
+                let length = crate::series::read_length(lengths)?;
+                let (value, rest) = bytes.split_at(length);
+                *bytes = rest;
+                // SAFETY: by the invariant of `Form::Row::key` the bytes are those of whole texts, in this order.
+                Some(unsafe { std::str::from_utf8_unchecked(value) })
+            }
+            ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
+        }
+    }
+}
+
+/// The labels of a series: see [`Labels::iter`].
+#[derive(Clone, Debug)]
+pub struct Pairs<'a> {
+    names: PairNames<'a>,
+    values: Values<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum PairNames<'a> {
+    Row(std::slice::Iter<'a, Arc<str>>),
+    Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<(&'a str, &'a str)> {
+        loop {
+            let name = match &mut self.names {
+                PairNames::Row(names) => &**names.next()?,
+                PairNames::Pairs(pairs) => pairs.next()?.0,
+            };
+            let value = self.values.next()?;
+            if !value.is_empty() {
+                return Some((name, value));
+            }
+        }
+    }
+}
+
+/// What a series holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Sample<'a> {
+    /// Of a counter or a sum.
+    Total(Total),
+    /// Of a last value.
+    Gauge(f64),
+    /// Of a distribution.
+    Histogram(HistogramSample<'a>),
+    /// Of a summary.
+    Summary(SummarySample<'a>),
+    /// Of a spiral.
+    Spiral(SpiralSample),
+}
+
+/// A total: exact while only whole numbers went in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Total {
+    /// Whole.
+    U64(u64),
+    /// Not whole.
+    F64(f64),
+}
+
+impl Total {
+    /// The nearest float.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // The nearest float is what is asked for.
+    pub const fn to_f64(self) -> f64 {
+        match self {
+            Self::U64(n) => n as f64,
+            Self::F64(n) => n,
+        }
+    }
+}
+
+/// The state of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistogramSample<'a> {
+    /// The inclusive upper bounds of the explicit buckets, ascending, without infinity; empty when none are kept.
+    pub bounds: &'a [f64],
+    /// How many values fell into each bucket (not into it and those below): one more than `bounds`.
+    /// The sum of these is the count, also where only exponential buckets are kept.
+    pub counts: &'a [u64],
+    /// The sum of the values.
+    pub sum: f64,
+    /// The exponential buckets, when they are kept.
+    pub exponential: Option<ExponentialSample<'a>>,
+}
+
+impl HistogramSample<'_> {
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// Buckets whose bounds are powers of `2^(2^-schema)`; the value `v` is in the bucket `index` with
+/// `base^(index - 1) < |v| <= base^index`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExponentialSample<'a> {
+    /// The resolution, -4 to 8.
+    pub schema: i8,
+    /// Values whose size is at most this are counted as zero.
+    pub zero_threshold: f64,
+    /// How many there are of these.
+    pub zero_count: u64,
+    /// `(index, count)` of the buckets above zero that are not empty, ascending.
+    pub positive: &'a [(i32, u64)],
+    /// The same below zero, by size.
+    pub negative: &'a [(i32, u64)],
+}
+
+/// The state of a summary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SummarySample<'a> {
+    /// How many values there were since creation.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// `(q, value)` over the window; the value is NaN while the window is empty.
+    pub quantiles: &'a [(f64, f64)],
+}
+
+/// The state of a spiral.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpiralSample {
+    /// How many there were since creation.
+    pub count: u64,
+    /// How many there were within the window.
+    pub one: u64,
+}

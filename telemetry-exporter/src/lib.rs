@@ -1,0 +1,1 @@
+//! Serves the metrics of `telemetry-core` to Prometheus.
