@@ -17,23 +17,42 @@ pub mod span;
 
 // Dispatching.
 pub mod dispatch;
+mod dynamic;
+pub mod failure;
 pub mod handler;
+pub mod scope;
 pub mod lane;
 mod queue;
+
+// From events to series.
+mod aggregate;
+pub mod metric;
+pub mod registry;
 
 // What can be read.
 pub mod family;
 pub mod scrape;
+pub mod snapshot;
 
 // The store.
 mod cells;
+mod index;
+pub mod instrument;
+mod key;
+mod reclaim;
+mod row;
 mod series;
 
 mod clock;
 mod sync;
 
-pub use callsite::Callsite;
+pub use aggregate::Aggregator;
+pub use callsite::{Callsite, callsites};
+pub use dispatch::{Dispatch, attach, detach, handlers};
+pub use dynamic::{DynamicEvent, DynamicEventError};
+pub use clock::{Clock, Hands};
 pub use event::Event;
+pub use registry::Registry;
 pub use unit::Unit;
 pub use value::{Measurement, Number, TagValue, Value};
 

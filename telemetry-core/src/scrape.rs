@@ -58,8 +58,7 @@ pub struct Labels<'a>(Form<'a>);
 enum Form<'a> {
     Row {
         names: &'a [Arc<str>],
-        // Invariant: holds, for each name, the length of its value as `series::write_length` writes it, then the
-        // values' UTF-8 bytes one after the other; checked by `Labels::from_row`'s caller, which wrote them.
+        // As `crate::key` writes it: one value for each name.
         key: &'a [u8],
         clean: bool,
     },
@@ -73,13 +72,8 @@ impl<'a> Labels<'a> {
         Self(Form::Pairs(pairs))
     }
 
-    /// The labels of a row of a projection.
-    ///
-    /// # Safety
-    ///
-    /// `key` is one that [`crate::series`] wrote from as many texts as there are names, and `clean` is false if any
-    /// of them has a backslash, a quote or a line feed.
-    pub(crate) const unsafe fn from_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Self {
+    /// The labels of a row; `clean` is false if any value has a backslash, a quote or a line feed in it.
+    pub(crate) const fn from_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Self {
         Self(Form::Row { names, key, clean })
     }
 
@@ -102,10 +96,7 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn values(&self) -> Values<'a> {
         Values(match self.0 {
-            Form::Row { names, key, .. } => {
-                let (lengths, bytes) = key.split_at(crate::series::lengths_size(key, names.len()));
-                ValuesForm::Row { lengths, bytes }
-            }
+            Form::Row { key, .. } => ValuesForm::Row(key),
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
         })
     }
@@ -151,7 +142,7 @@ pub struct Values<'a>(ValuesForm<'a>);
 
 #[derive(Clone, Debug)]
 enum ValuesForm<'a> {
-    Row { lengths: &'a [u8], bytes: &'a [u8] },
+    Row(&'a [u8]),
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
 }
 
@@ -161,13 +152,7 @@ impl<'a> Iterator for Values<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
         match &mut self.0 {
-            ValuesForm::Row { lengths, bytes } => {
-                let length = crate::series::read_length(lengths)?;
-                let (value, rest) = bytes.split_at(length);
-                *bytes = rest;
-                // SAFETY: by the invariant of `Form::Row::key` the bytes are those of whole texts, in this order.
-                Some(unsafe { std::str::from_utf8_unchecked(value) })
-            }
+            ValuesForm::Row(key) => crate::key::take_value(key),
             ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
         }
     }

@@ -1,26 +1,517 @@
-//! Series lookup.
+//! A projection: the series of one event under one choice of tags, as rows in an arena behind a lookup table.
+//!
+//! All metrics that make the same choice are families over the same rows, each at its own offset in a row's cells: one
+//! lookup per event feeds them all.
+//!
+//! A series goes through these states; each change happens under the projection's lock:
+//!
+//! ```text
+//! absent --first event--> shown --idle--> hidden --idle for long, no handle, nobody in it--> dead (cells given back)
+//!                           ^---- event -----'
+//! ```
+//!
+//! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
+//! cell written, so a row is declared dead only when nobody can still write to its cells.
 
-/// How many bytes at the head of `key` hold the lengths of `values` texts.
-#[inline]
-pub(crate) fn lengths_size(key: &[u8], values: usize) -> usize {
-    let mut rest = key;
-    for _ in 0..values {
-        if read_length(&mut rest).is_none() {
-            break;
-        }
-    }
-    key.len() - rest.len()
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
+
+use crate::cells::{self, Address, Reader, Shard};
+use crate::clock::{self, Clock};
+use crate::index::{Index, Retired};
+use crate::instrument::ChunkTable;
+use crate::key::{KeyBuffer, take_value};
+use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
+
+/// The first chunk is small, since most projections are; later ones double up to the largest.
+const FIRST_CHUNK: usize = 512;
+const LARGEST_CHUNK: usize = 64 << 10;
+/// Retired tables below this size are not worth a wait.
+const RETIRED_BYTES: usize = 256 << 10;
+/// Dead rows below this size are not worth a compaction.
+const DEAD_BYTES: usize = 64 << 10;
+/// Creation times are kept in tenths of a second: 32 bits last for 13 years of a process.
+const CREATED_NANOS: u64 = 100_000_000;
+
+/// What a projection is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) labels: Arc<[Arc<str>]>,
+    /// Cells of a row; the first of them is the touch cell if there is an expiry.
+    pub(crate) cells: u32,
+    /// How many series there may be besides the overflow series.
+    pub(crate) limit: u32,
+    pub(crate) expiry: Option<Expiry>,
+    /// Tables in a row whose chunks of cells go with it.
+    pub(crate) chunk_tables: Vec<ChunkTable>,
 }
 
-/// Takes one length off the head of `bytes`: a byte below 255, or 255 and four bytes more, little-endian.
-#[inline]
-pub(crate) fn read_length(bytes: &mut &[u8]) -> Option<usize> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < u8::MAX {
-        *bytes = rest;
-        return Some(usize::from(first));
+/// When an idle series is hidden, and how much later it is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    pub(crate) hide_after: Duration,
+    pub(crate) reclaim_after: Duration,
+}
+
+/// See the head of this module.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    index: Index,
+    layout: Layout,
+    clock: Clock,
+    seed: u64,
+    /// Rows that are neither dead nor the overflow row; changes under the lock.
+    live: AtomicU32,
+    /// Whether `live` is at the limit; changes under the lock.
+    full: AtomicBool,
+    // In a chunk of its own, which compaction leaves alone.
+    overflow: OnceLock<(Arc<Chunk>, Row)>,
+    /// A cell that counts the updates that went to the overflow series.
+    refused: u32,
+    writer: Mutex<Writer>,
+    // By first cell, which a row keeps when compaction moves it.
+    sweeping: Mutex<HashMap<u32, Activity>>,
+    reclaimed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    chunks: Vec<Arc<Chunk>>,
+    retired: Retired,
+    // Replaced by compaction; readers may still be in them.
+    retired_chunks: Vec<Arc<Chunk>>,
+    /// How many handles keep a row, by its first cell.
+    held: HashMap<u32, usize>,
+    /// Walks that read cells; no cells are given back meanwhile.
+    walks: usize,
+    dead_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Activity {
+    touches: u64,
+    since: u64,
+}
+
+impl Projection {
+    pub(crate) fn new(layout: Layout, clock: Clock) -> Self {
+        Self {
+            index: Index::new(),
+            layout,
+            clock,
+            seed: process_seed(),
+            live: AtomicU32::new(0),
+            full: AtomicBool::new(false),
+            overflow: OnceLock::new(),
+            refused: cells::space().allocate(1),
+            writer: Mutex::default(),
+            sweeping: Mutex::default(),
+            reclaimed: AtomicU64::new(0),
+        }
     }
-    let (long, rest) = rest.split_first_chunk::<4>()?;
-    *bytes = rest;
-    Some(u32::from_le_bytes(*long) as usize)
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn labels(&self) -> &Arc<[Arc<str>]> {
+        &self.layout.labels
+    }
+
+    /// Whether rows begin with a cell that counts updates, by which idle ones are found out.
+    #[inline]
+    pub(crate) fn has_touch_cell(&self) -> bool {
+        self.layout.expiry.is_some()
+    }
+
+    pub(crate) fn refused_cell(&self) -> u32 {
+        self.refused
+    }
+
+    /// Series that there are now, hidden ones too, the overflow series not.
+    pub(crate) fn len(&self) -> u32 {
+        // Relaxed: a figure to show.
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Series whose cells were given back.
+    pub(crate) fn reclaimed(&self) -> u64 {
+        // Relaxed: a figure to show.
+        self.reclaimed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.seed, SharedSeed::global_random());
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    fn hash_of(&self, address: u64) -> u64 {
+        // SAFETY: only rows of live chunks are in the index, and the caller has the lock that chunks are dropped under.
+        self.hash(unsafe { Row::at(address).key() })
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Row> {
+        // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
+        // that it finds keeps its chunk.
+        let found = self.index.find(hash, |address| unsafe { equal(Row::at(address).key(), key) });
+        // SAFETY: as above.
+        found.map(|address| unsafe { Row::at(address) })
+    }
+
+    /// Finds the series with this key, or makes it, and hands its first cell to `apply`; beyond the limit, that of the
+    /// overflow series.
+    #[inline]
+    pub(crate) fn update(&self, shard: &Shard, key: &[u8], apply: impl FnOnce(u32)) {
+        let hash = self.hash(key);
+        loop {
+            {
+                let _section = shard.section.enter();
+                if let Some(row) = self.find(hash, key) {
+                    let first = row.first_cell();
+                    if self.has_touch_cell() {
+                        shard.add(Address::of(first), 1);
+                    }
+                    apply(first);
+                    return;
+                }
+            }
+            // Relaxed: whoever sees an old value finds out under the lock.
+            if self.full.load(Ordering::Relaxed) || !self.insert(hash, key) {
+                shard.add(Address::of(self.refused), 1);
+                let first = self.overflow_row().first_cell();
+                if self.has_touch_cell() {
+                    shard.add(Address::of(first), 1);
+                }
+                apply(first);
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        // Nothing under this lock panics halfway through a change.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the series unless it is there; false at the limit.
+    #[cold]
+    #[inline(never)]
+    fn insert(&self, hash: u64, key: &[u8]) -> bool {
+        let mut writer = self.lock();
+        if self.find(hash, key).is_some() {
+            return true;
+        }
+        // Relaxed: changes under the lock only.
+        let live = self.live.load(Ordering::Relaxed);
+        if live >= self.layout.limit {
+            // Relaxed: see `update`.
+            self.full.store(true, Ordering::Relaxed);
+            return false;
+        }
+        let row = self.append(&mut writer.chunks, key, 0);
+        self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
+        self.live.store(live + 1, Ordering::Relaxed);
+        if writer.retired.bytes() > RETIRED_BYTES {
+            self.free_retired(&mut writer);
+        }
+        true
+    }
+
+    fn append(&self, chunks: &mut Vec<Arc<Chunk>>, key: &[u8], flags: u16) -> Row {
+        let unclean = if key_needs_escaping(key) { UNCLEAN } else { 0 };
+        let first = cells::space().allocate(self.layout.cells);
+        let created = u32::try_from(self.clock.elapsed_nanos() / CREATED_NANOS).unwrap_or(u32::MAX);
+        chunk_for(chunks, key).append(first, created, flags | unclean, key)
+    }
+
+    /// When a row was made, since the Unix epoch.
+    pub(crate) fn created(&self, row: Row) -> Duration {
+        self.clock.origin() + Duration::from_nanos(u64::from(row.created()) * CREATED_NANOS)
+    }
+
+    fn overflow_row(&self) -> Row {
+        let (_, row) = self.overflow.get_or_init(|| {
+            let mut chunks = Vec::new();
+            let row = self.append(&mut chunks, &[], OVERFLOW);
+            (chunks.remove(0), row)
+        });
+        *row
+    }
+
+    /// Frees what was retired, if no reader is in it any more.
+    fn free_retired(&self, writer: &mut Writer) {
+        if cells::space().wait_for_sections() {
+            // SAFETY: everything in it was unreachable before the wait, which ended with all readers gone.
+            unsafe { writer.retired.free() };
+            writer.retired_chunks.clear();
+        }
+    }
+
+    /// Makes a series, or finds it, and keeps it from being forgotten as long as the result lives.
+    ///
+    /// Beyond the limit it is the overflow series.
+    pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
+        let mut key = KeyBuffer::new();
+        values.into_iter().for_each(|value| key.push(value));
+        let hash = self.hash(key.bytes());
+        loop {
+            {
+                let mut writer = self.lock();
+                if let Some(row) = self.find(hash, key.bytes()) {
+                    *writer.held.entry(row.first_cell()).or_default() += 1;
+                    return Held { projection: Arc::clone(self), first: row.first_cell(), counted: true };
+                }
+            }
+            if !self.insert(hash, key.bytes()) {
+                cells::local().add(Address::of(self.refused), 1);
+                let first = self.overflow_row().first_cell();
+                return Held { projection: Arc::clone(self), first, counted: false };
+            }
+        }
+    }
+
+    /// Keeps a series for good.
+    pub(crate) fn keep(&self, mut held: Held) {
+        // Counted, and never taken off.
+        held.counted = false;
+    }
+
+    /// Gives back the cells of a row that nobody writes to any more.
+    fn free_cells(&self, row: Row) {
+        for table in &self.layout.chunk_tables {
+            table.free(row.first_cell());
+        }
+        cells::space().free(row.first_cell(), self.layout.cells);
+    }
+
+    /// The rows of now, and the right to read their cells until the walk is dropped.
+    pub(crate) fn walk(self: &Arc<Self>) -> Walk {
+        let mut writer = self.lock();
+        writer.walks += 1;
+        let overflow = self.overflow.get().map(|(chunk, _)| Arc::clone(chunk));
+        let chunks = writer.chunks.iter().cloned().chain(overflow).collect();
+        Walk { chunks, projection: Arc::clone(self), chunk: 0, offset: 0 }
+    }
+
+    /// Hides series that are idle, shows those that came back, and gives back the cells of those idle for long.
+    pub(crate) fn sweep(&self) {
+        let Some(expiry) = self.layout.expiry else { return };
+        // Another sweep at the same time does the same: leave it to that one.
+        let Ok(mut activity) = self.sweeping.try_lock() else { return };
+        let now = self.clock.elapsed_nanos();
+        let (hide, forget) = (clock::nanos(expiry.hide_after), clock::nanos(expiry.reclaim_after));
+        let chunks = self.lock().chunks.clone();
+        let mut reader = Reader::new();
+        let mut idle_for_long = Vec::new();
+        for row in chunks.iter().flat_map(|chunk| chunk.rows()) {
+            if row.flags() & DEAD != 0 {
+                continue;
+            }
+            let touches = reader.whole(row.first_cell());
+            let seen = activity.entry(row.first_cell()).or_insert(Activity { touches, since: now });
+            if seen.touches != touches {
+                *seen = Activity { touches, since: now };
+            }
+            let idle = now.saturating_sub(seen.since);
+            row.set(HIDDEN, idle >= hide);
+            if idle >= hide.saturating_add(forget) {
+                idle_for_long.push((row, touches));
+            }
+        }
+        if !idle_for_long.is_empty() {
+            self.reclaim(&idle_for_long, &mut activity);
+        }
+    }
+
+    #[cold]
+    fn reclaim(&self, candidates: &[(Row, u64)], activity: &mut HashMap<u32, Activity>) {
+        let mut writer = self.lock();
+        if writer.walks > 0 {
+            return;
+        }
+        let mut taken_out = Vec::new();
+        for &(row, touches) in candidates {
+            if !writer.held.contains_key(&row.first_cell()) {
+                // SAFETY: the row is not dead, so its chunk is among the projection's.
+                let hash = self.hash(unsafe { row.key() });
+                self.index.remove(hash, row.address());
+                taken_out.push((row, touches, hash));
+            }
+        }
+        // Emitters that wait for the lock are in no section, so waiting under it ends.
+        let all_left = cells::space().wait_for_sections();
+        let mut reader = Reader::new();
+        let mut live = self.live.load(Ordering::Relaxed);
+        for (row, touches, hash) in taken_out {
+            if !all_left || reader.whole(row.first_cell()) != touches {
+                // Somebody may be, or was, writing to it: it lives on.
+                self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
+                continue;
+            }
+            row.set(DEAD, true);
+            self.free_cells(row);
+            activity.remove(&row.first_cell());
+            live -= 1;
+            // Relaxed: a figure to show.
+            self.reclaimed.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the row's chunk is among the projection's.
+            writer.dead_bytes += unsafe { row.key() }.len() + size_of::<u64>();
+        }
+        // Relaxed: both change under the lock only; see `update`.
+        self.live.store(live, Ordering::Relaxed);
+        self.full.store(live >= self.layout.limit, Ordering::Relaxed);
+        if writer.dead_bytes > DEAD_BYTES && writer.dead_bytes * 2 > writer.chunks.iter().map(|c| c.used()).sum() {
+            self.compact(&mut writer);
+        }
+        if all_left {
+            self.free_retired(&mut writer);
+        }
+    }
+
+    /// Moves the rows that are not dead into new chunks, in order.
+    fn compact(&self, writer: &mut Writer) {
+        let old = std::mem::take(&mut writer.chunks);
+        for row in old.iter().flat_map(|chunk| chunk.rows()) {
+            let flags = row.flags();
+            if flags & DEAD != 0 {
+                continue;
+            }
+            // SAFETY: `old` keeps the chunk.
+            let key = unsafe { row.key() };
+            let moved = chunk_for(&mut writer.chunks, key).append(row.first_cell(), row.created(), flags, key);
+            let hash = self.hash(key);
+            self.index.replace(hash, row.address(), moved.address());
+        }
+        writer.dead_bytes = 0;
+        writer.retired_chunks.extend(old);
+    }
+}
+
+impl Drop for Projection {
+    fn drop(&mut self) {
+        let chunks = std::mem::take(&mut self.lock().chunks);
+        let overflow = self.overflow.get().map(|(chunk, _)| chunk);
+        for row in chunks.iter().chain(overflow).flat_map(|chunk| chunk.rows()) {
+            if row.flags() & DEAD == 0 {
+                // Whoever writes to a row keeps the projection, so nobody does.
+                self.free_cells(row);
+            }
+        }
+        cells::space().free(self.refused, 1);
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: `&mut self` proves that no reader is here.
+        unsafe { writer.retired.free() };
+    }
+}
+
+fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
+    if !chunks.last().is_some_and(|chunk| chunk.fits(key.len())) {
+        let size = chunks.last().map_or(FIRST_CHUNK, |last| (last.size() * 2).min(LARGEST_CHUNK));
+        chunks.push(Chunk::new(size, key.len()));
+    }
+    chunks.last().expect("one was just pushed if there was none")
+}
+
+fn key_needs_escaping(mut key: &[u8]) -> bool {
+    std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
+}
+
+/// Whether two keys are the same; short ones without a call.
+#[inline(always)]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a == b
+}
+
+/// A seed that differs from process to process, so that nobody can choose tag values that collide.
+fn process_seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish())
+}
+
+/// A series that a handle keeps.
+#[derive(Debug)]
+pub(crate) struct Held {
+    projection: Arc<Projection>,
+    first: u32,
+    // The overflow series needs nobody to keep it.
+    counted: bool,
+}
+
+impl Held {
+    pub(crate) fn first_cell(&self) -> u32 {
+        self.first
+    }
+
+    pub(crate) fn projection(&self) -> &Arc<Projection> {
+        &self.projection
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.counted {
+            let mut writer = self.projection.lock();
+            if let std::collections::hash_map::Entry::Occupied(mut entry) = writer.held.entry(self.first) {
+                *entry.get_mut() -= 1;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
+            }
+        }
+    }
+}
+
+/// A walk over the rows of a projection, in the order in which they were made.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    projection: Arc<Projection>,
+    chunks: Vec<Arc<Chunk>>,
+    chunk: usize,
+    offset: usize,
+}
+
+impl Walk {
+    pub(crate) fn projection(&self) -> &Arc<Projection> {
+        &self.projection
+    }
+
+    /// Starts again with the same rows, for the next family over them.
+    pub(crate) fn rewind(&mut self) {
+        self.chunk = 0;
+        self.offset = 0;
+    }
+
+    /// The next row that is shown.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Row> {
+        loop {
+            let chunk = self.chunks.get(self.chunk)?;
+            if self.offset >= chunk.used() {
+                self.chunk += 1;
+                self.offset = 0;
+                continue;
+            }
+            // SAFETY: the offset starts at zero, is stepped by `row_at`, and is below `used`.
+            let (row, next) = unsafe { chunk.row_at(self.offset) };
+            self.offset = next;
+            if row.flags() & (HIDDEN | DEAD) == 0 {
+                return Some(row);
+            }
+        }
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        self.projection.lock().walks -= 1;
+    }
 }

@@ -1,0 +1,395 @@
+//! The aggregator: the one handler that turns events into series. This file alone sees both halves.
+//!
+//! At build, metrics are grouped by projection: the event, the tags that they keep, and the rule that they share. At the
+//! first event of a callsite everything that a name decides is bound: which position each tag and measurement has, and how
+//! its unit converts. From then on an event costs, for each projection, one key, one lookup, and one addition per metric.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::cells::{self, Shard};
+use crate::clock::Clock;
+use crate::event::{Event, Metadata};
+use crate::handler::{AttachError, Bound, Handler};
+use crate::instrument::{Instrument, Moment, Scale};
+use crate::key::KeyBuffer;
+use crate::metric::{Compiled, ComputeTag, ComputeValue, MetricError, Plan, ProjectionKey, Rule, TagSource, compile};
+use crate::registry::{Entry, Registry};
+use crate::series::{Layout, Projection};
+use crate::value::{Number, TextBuffer, Value};
+
+/// How many computed values of one projection are kept on the stack.
+const COMPUTED: usize = 16;
+
+/// Feeds the metrics of a registry from events.
+///
+/// Cloning gives another handle to the same aggregator.
+#[derive(Clone, Debug)]
+pub struct Aggregator(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    groups: Vec<Arc<Group>>,
+}
+
+/// The metrics of one projection.
+pub(crate) struct Group {
+    key: ProjectionKey,
+    pub(crate) projection: Arc<Projection>,
+    pub(crate) metrics: Vec<Member>,
+    clock: Clock,
+}
+
+pub(crate) struct Member {
+    pub(crate) compiled: Arc<Compiled>,
+    /// The measurement; `None` for one that is computed, or when all events count.
+    measurement: Option<String>,
+    compute: Option<ComputeValue>,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("event", &self.key.event).field("metrics", &self.metrics.len()).finish()
+    }
+}
+
+impl Aggregator {
+    /// Builds the metrics and enters them in the registry.
+    pub(crate) fn build(registry: &Registry, metrics: impl IntoIterator<Item = crate::metric::Metric>) -> Result<Self, MetricError> {
+        let plans = metrics.into_iter().map(Plan::over_events).collect::<Result<Vec<_>, _>>()?;
+        let mut keys: Vec<&ProjectionKey> = Vec::new();
+        for plan in &plans {
+            if !keys.contains(&&plan.key) {
+                keys.push(&plan.key);
+            }
+        }
+        let mut groups = Vec::new();
+        // In the order of the definitions, which is the order of the families.
+        let mut entries: Vec<Option<Entry>> = plans.iter().map(|_| None).collect();
+        for key in keys {
+            let members: Vec<usize> = (0..plans.len()).filter(|at| plans[*at].key == *key).collect();
+            let group_plans: Vec<&Plan> = members.iter().map(|at| &plans[*at]).collect();
+            let (projection, compiled) = project(registry.clock(), &group_plans);
+            for (at, compiled) in members.iter().zip(&compiled) {
+                entries[*at] = Some(Entry::new(Arc::clone(compiled), Arc::clone(&projection)));
+            }
+            let metrics = group_plans.iter().zip(compiled).map(|(plan, compiled)| Member {
+                compiled,
+                measurement: plan.measurement.clone(),
+                compute: plan.metric.compute.clone(),
+            });
+            let metrics = metrics.collect();
+            groups.push(Arc::new(Group { key: key.clone(), projection, metrics, clock: registry.clock().clone() }));
+        }
+        registry.enter(entries.into_iter().flatten().collect())?;
+        Ok(Self(Arc::new(Inner { registry: registry.clone(), groups })))
+    }
+
+    /// The registry that holds the metrics.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Attaches this aggregator, under an id, to every event that its metrics are made of.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::Taken`] if the id is attached already.
+    pub fn attach(&self, id: &str) -> Result<(), AttachError> {
+        self.attach_to(&crate::dispatch::Dispatch::current(), id)
+    }
+
+    /// Attaches this aggregator to a dispatcher: see [`Aggregator::attach`].
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::Taken`] if the id is attached already.
+    pub fn attach_to(&self, dispatch: &crate::dispatch::Dispatch, id: &str) -> Result<(), AttachError> {
+        let mut events: Vec<&str> = self.0.groups.iter().map(|group| group.key.event.as_str()).collect();
+        events.sort_unstable();
+        events.dedup();
+        crate::handler::attachment(id, self.clone()).events(events).attach_to(dispatch)
+    }
+
+    /// The events that the metrics are made of.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        self.0.groups.iter().map(|group| group.key.event.as_str())
+    }
+
+    pub(crate) fn groups(&self) -> &[Arc<Group>] {
+        &self.0.groups
+    }
+}
+
+/// The projection of metrics with the same key, with the series that are there from the start.
+pub(crate) fn project(clock: &Clock, plans: &[&Plan]) -> (Arc<Projection>, Vec<Arc<Compiled>>) {
+    let (compiled, cells) = compile(plans);
+    let key = &plans[0].key;
+    let layout = Layout {
+        labels: key.tags.iter().map(|tag| Arc::from(tag.label.as_str())).collect(),
+        cells,
+        limit: key.limit,
+        expiry: key.expiry,
+        chunk_tables: compiled.iter().filter_map(|metric| metric.instrument().chunk_table().cloned()).collect(),
+    };
+    let projection = Arc::new(Projection::new(layout, clock.clone()));
+    for plan in plans {
+        for values in plan.declared().expect("the plan was checked") {
+            let held = projection.hold(values);
+            for (plan, metric) in plans.iter().zip(&compiled) {
+                // A gauge over events has no value before the first; one that is declared, or held, has zero.
+                let starts_at_zero = !plan.metric.declared.is_empty() || plan.key.event.is_empty();
+                if let (Instrument::LastValue(gauge), true) = (metric.instrument(), starts_at_zero) {
+                    gauge.initialize(held.first_cell());
+                }
+            }
+            if plan.key.expiry.is_some() {
+                // Declared series are there, also when they are idle.
+                projection.keep(held);
+            }
+        }
+    }
+    (projection, compiled)
+}
+
+impl Handler for Aggregator {
+    fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
+        let groups = self.0.groups.iter().filter(|group| group.key.event == metadata.name());
+        let bound: Box<[BoundGroup]> = groups.map(|group| group.bind(metadata)).collect();
+        (!bound.is_empty()).then(|| Arc::new(BoundAggregator(bound)) as Arc<dyn Bound>)
+    }
+}
+
+/// An aggregator's metrics over the event of one callsite.
+#[derive(Debug)]
+struct BoundAggregator(Box<[BoundGroup]>);
+
+impl Bound for BoundAggregator {
+    #[inline]
+    fn handle(&self, event: &Event<'_>) {
+        let shard = cells::local();
+        for group in &self.0 {
+            group.handle(shard, event);
+        }
+    }
+
+    // What users wrote is caught where it is called, so that one bad closure never takes all metrics away.
+    fn cannot_panic(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) struct BoundGroup {
+    group: Arc<Group>,
+    tags: Box<[BoundTag]>,
+    steps: Box<[Step]>,
+    /// What is missing from every event of this callsite.
+    missing: Box<[Arc<Compiled>]>,
+    rule: Option<Rule>,
+    computes: bool,
+}
+
+impl std::fmt::Debug for BoundGroup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundGroup").field("group", &self.group).field("steps", &self.steps.len()).finish()
+    }
+}
+
+enum BoundTag {
+    At(usize),
+    Absent,
+    Computed(ComputeTag),
+}
+
+struct Step {
+    metric: Arc<Compiled>,
+    value: ValueSource,
+    /// The step whose buckets count for this counter.
+    counted_by: Option<usize>,
+}
+
+enum ValueSource {
+    /// Every event is one.
+    One,
+    /// An event that carries the measurement is one.
+    OneIf(usize),
+    At(usize, Scale),
+    Computed(ComputeValue, Scale),
+}
+
+impl Group {
+    pub(crate) fn bind(self: &Arc<Self>, metadata: &'static Metadata) -> BoundGroup {
+        let tags = self.key.tags.iter().map(|tag| match &tag.source {
+            TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
+            TagSource::Computed(compute) => BoundTag::Computed(Arc::clone(compute)),
+        });
+        let (mut steps, mut missing) = (Vec::new(), Vec::new());
+        for member in &self.metrics {
+            match member.bind(metadata) {
+                Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: None }),
+                None => missing.push(Arc::clone(&member.compiled)),
+            }
+        }
+        // A counter comes after the distribution whose buckets it shares.
+        steps.sort_by_key(|step| matches!(step.metric.instrument(), Instrument::Counter(_)));
+        for at in 0..steps.len() {
+            let Instrument::Counter(counter) = steps[at].metric.instrument() else { continue };
+            steps[at].counted_by = counter.fused.and_then(|fused| {
+                steps.iter().position(|step| match step.metric.instrument() {
+                    Instrument::Distribution(histogram) => histogram.buckets() == fused,
+                    _ => false,
+                })
+            });
+        }
+        let computed_tags = self.key.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
+        let computes = computed_tags || steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
+        BoundGroup {
+            group: Arc::clone(self),
+            tags: tags.collect(),
+            steps: steps.into(),
+            missing: missing.into(),
+            rule: self.key.rule.clone(),
+            computes,
+        }
+    }
+}
+
+impl Member {
+    /// Where the value comes from at a callsite; `None` if it never has one.
+    fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
+        let is_count = matches!(self.compiled.instrument(), Instrument::Counter(_));
+        if let Some(compute) = &self.compute {
+            return Some(ValueSource::Computed(Arc::clone(compute), *self.compiled.own_scale()));
+        }
+        let Some(measurement) = &self.measurement else {
+            return Some(ValueSource::One);
+        };
+        let at = metadata.measurement(measurement)?;
+        if is_count {
+            return Some(ValueSource::OneIf(at));
+        }
+        // A unit that does not convert is as good as no measurement.
+        Scale::new(metadata.measurements()[at].unit, self.compiled.unit()).map(|scale| ValueSource::At(at, scale))
+    }
+}
+
+impl BoundGroup {
+    #[inline]
+    fn handle(&self, shard: &Shard, event: &Event<'_>) {
+        if self.rule.is_some() || self.computes {
+            self.handle_with_user_code(shard, event);
+        } else {
+            self.skip_missing(shard);
+            if self.steps.is_empty() {
+                return;
+            }
+            let mut key = KeyBuffer::new();
+            let mut text = TextBuffer::new();
+            for tag in &self.tags {
+                let value = match tag {
+                    BoundTag::At(position) => event.tag_at(*position),
+                    BoundTag::Absent | BoundTag::Computed(_) => Value::Absent,
+                };
+                key.push(value.text(&mut text));
+            }
+            self.apply(shard, event, &key, &[]);
+        }
+    }
+
+    #[inline]
+    fn skip_missing(&self, shard: &Shard) {
+        for metric in &self.missing {
+            metric.miss(shard);
+        }
+    }
+
+    /// Runs what users wrote before anything is looked up, so that none of it runs within a section.
+    #[cold]
+    fn handle_with_user_code(&self, shard: &Shard, event: &Event<'_>) {
+        let mut key = KeyBuffer::new();
+        let mut on_stack = [None; COMPUTED];
+        let mut on_heap = Vec::new();
+        let computed = if self.steps.len() <= COMPUTED {
+            &mut on_stack[..self.steps.len()]
+        } else {
+            on_heap.resize(self.steps.len(), None);
+            &mut on_heap[..]
+        };
+        let select = AssertUnwindSafe(|| {
+            if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
+                return false;
+            }
+            self.write_key(event, &mut key);
+            true
+        });
+        let selected = catch_unwind(select);
+        for (step, computed) in self.steps.iter().zip(&mut *computed) {
+            if let (ValueSource::Computed(compute, _), Ok(true)) = (&step.value, &selected) {
+                // A value that could not be computed is as invalid as one that is not a number.
+                *computed = catch_unwind(AssertUnwindSafe(|| compute(event))).unwrap_or(Some(Number::F64(f64::NAN)));
+            }
+        }
+        match selected {
+            Ok(true) => {
+                self.skip_missing(shard);
+                if !self.steps.is_empty() {
+                    self.apply(shard, event, &key, computed);
+                }
+            }
+            Ok(false) => {}
+            Err(_) => self.steps.iter().for_each(|step| step.metric.reject(shard)),
+        }
+    }
+
+    pub(crate) fn write_key(&self, event: &Event<'_>, key: &mut KeyBuffer) {
+        let mut text = TextBuffer::new();
+        let mut computed = String::new();
+        for tag in &self.tags {
+            match tag {
+                BoundTag::At(position) => key.push(event.tag_at(*position).text(&mut text)),
+                BoundTag::Absent => key.push(""),
+                BoundTag::Computed(compute) => {
+                    computed.clear();
+                    compute(event, &mut computed);
+                    key.push(&computed);
+                }
+            }
+        }
+    }
+
+    /// Looks the series up once, and gives each metric its value.
+    #[inline]
+    fn apply(&self, shard: &Shard, event: &Event<'_>, key: &KeyBuffer, computed: &[Option<Number>]) {
+        let moment = Moment::new(&self.group.clock);
+        self.group.projection.update(shard, key.bytes(), |first| {
+            // Bit n: step n was recorded; steps beyond 64 are never relied on.
+            let mut recorded = 0_u64;
+            for (at, step) in self.steps.iter().enumerate() {
+                if step.counted_by.is_some_and(|by| by < 64 && recorded & 1 << by != 0) {
+                    continue;
+                }
+                let (number, scale) = match &step.value {
+                    ValueSource::One => (Some(Number::U64(1)), step.metric.own_scale()),
+                    ValueSource::OneIf(position) => {
+                        (event.measurement_at(*position).map(|_| Number::U64(1)), step.metric.own_scale())
+                    }
+                    ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
+                    ValueSource::Computed(_, scale) => (computed.get(at).copied().flatten(), scale),
+                };
+                let Some(number) = number else {
+                    step.metric.miss(shard);
+                    continue;
+                };
+                let instrument = step.metric.instrument();
+                if scale.apply(number).is_some_and(|value| instrument.record(shard, first, value, &moment)) {
+                    recorded |= 1_u64.checked_shl(at as u32).unwrap_or(0);
+                } else {
+                    step.metric.reject(shard);
+                }
+            }
+        });
+    }
+}
+

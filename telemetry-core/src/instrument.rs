@@ -1,0 +1,134 @@
+//! Instruments: how the cells of one series hold a counter, a gauge, a histogram, a summary or a spiral.
+//!
+//! An instrument is a range of cells, and the rules for adding to it and for reading it. The same instrument serves events,
+//! through an aggregator, and the handles of this module, for code that wants to hold one directly.
+
+mod counter;
+mod exponential;
+mod gauge;
+mod handle;
+mod histogram;
+mod quantity;
+mod spiral;
+mod sum;
+mod summary;
+mod window;
+
+pub use exponential::Exponential;
+pub use handle::{Counter, Gauge, Histogram, Spiral, Sum, Summary};
+pub use histogram::{Buckets, BucketsError};
+pub use window::Window;
+
+pub(crate) use counter::CounterCells;
+pub(crate) use exponential::ChunkTable;
+pub(crate) use gauge::GaugeCells;
+pub(crate) use handle::Kept;
+pub(crate) use histogram::HistogramCells;
+pub(crate) use quantity::{Quantity, Scale, UnitOfMetric};
+pub(crate) use spiral::SpiralCells;
+pub(crate) use sum::SumCells;
+pub(crate) use summary::SummaryCells;
+pub(crate) use window::Moment;
+
+use crate::cells::{Baseline, Reader, Shard};
+use crate::scrape::Sample;
+
+/// One instrument, at its place in the cells of a row.
+#[derive(Debug)]
+pub(crate) enum Instrument {
+    Counter(CounterCells),
+    Sum(SumCells),
+    LastValue(GaugeCells),
+    Distribution(HistogramCells),
+    Summary(SummaryCells),
+    Spiral(SpiralCells),
+}
+
+/// Room for what is read of one series, kept from series to series.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) counts: Vec<u64>,
+    pub(crate) positive: Vec<(i32, u64)>,
+    pub(crate) negative: Vec<(i32, u64)>,
+    pub(crate) quantiles: Vec<(f64, f64)>,
+}
+
+impl Instrument {
+    /// Adds a value; false if this instrument can't take it.
+    #[inline]
+    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+        match self {
+            Self::Counter(counter) => {
+                counter.add(shard, first, 1);
+                true
+            }
+            Self::Sum(sum) => sum.add(shard, first, value),
+            Self::LastValue(gauge) => gauge.set(first, value),
+            Self::Distribution(histogram) => histogram.record(shard, first, value),
+            Self::Summary(summary) => summary.record(shard, first, value, moment),
+            Self::Spiral(spiral) => spiral.mark(shard, first, value, moment),
+        }
+    }
+
+    /// What the series holds; `None` if there is nothing to show yet.
+    #[inline]
+    pub(crate) fn read<'a>(
+        &'a self,
+        reader: &mut Reader,
+        first: u32,
+        moment: &Moment<'_>,
+        scratch: &'a mut Scratch,
+    ) -> Option<Sample<'a>> {
+        Some(match self {
+            Self::Counter(counter) => Sample::Total(counter.read(reader, first)),
+            Self::Sum(sum) => Sample::Total(sum.read(reader, first)),
+            Self::LastValue(gauge) => Sample::Gauge(gauge.read(reader, first)?),
+            Self::Distribution(histogram) => Sample::Histogram(histogram.read(reader, first, scratch)),
+            Self::Summary(summary) => Sample::Summary(summary.read(reader, first, moment, scratch)),
+            Self::Spiral(spiral) => Sample::Spiral(spiral.read(reader, first, moment)),
+        })
+    }
+
+    /// Takes the state of a series, to be taken off what is read later: that sets it back to zero.
+    ///
+    /// A gauge is one word, which is set: to nothing if the series is `removed`, else to zero.
+    pub(crate) fn set_back(&self, reader: &mut Reader, first: u32, moment: &Moment<'_>, removed: bool) -> Baseline {
+        let mut baseline = Baseline::default();
+        let mut take = |reader: &mut Reader, (offset, number): (u32, u32)| {
+            baseline.take(reader, first + offset..first + offset + number);
+        };
+        match self {
+            Self::Counter(counter) => {
+                take(reader, (counter.offset, CounterCells::CELLS));
+                counter.fused.into_iter().for_each(|buckets| take(reader, buckets));
+            }
+            Self::Sum(sum) => take(reader, (sum.offset, SumCells::CELLS)),
+            Self::LastValue(gauge) => gauge.set_back(first, removed),
+            Self::Distribution(histogram) => {
+                take(reader, histogram.totals());
+                for bucket in histogram.exponential_buckets(reader, first) {
+                    baseline.take(reader, bucket..bucket + 1);
+                }
+            }
+            Self::Summary(summary) => {
+                take(reader, summary.totals());
+                summary.set_back(reader, first, moment, &mut baseline);
+            }
+            Self::Spiral(spiral) => {
+                take(reader, (spiral.offset, 1));
+                let (slots, epoch) = (first + spiral.offset + 1, spiral.window.epoch(moment));
+                spiral.window.set_back(reader, slots, epoch, &mut baseline);
+            }
+        }
+        baseline
+    }
+
+    /// The table whose chunks of cells have to be given back with the row.
+    pub(crate) fn chunk_table(&self) -> Option<&ChunkTable> {
+        match self {
+            Self::Distribution(histogram) => histogram.chunk_table(),
+            Self::Summary(summary) => Some(summary.chunk_table()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A histogram: a cell for each explicit bucket, a sum, and beside or instead of the explicit buckets exponential ones.
+//!
+//! The count is never kept: it is the sum of the buckets, so it can't disagree with them.
+
+use std::fmt;
+
+use crate::cells::{Address, Reader, Shard};
+use crate::scrape::{ExponentialSample, HistogramSample};
+
+use super::exponential::{ChunkTable, ZERO_THRESHOLD};
+use super::{Exponential, Quantity, Scratch, SumCells, UnitOfMetric};
+
+/// The most explicit bounds.
+const MOST_BOUNDS: usize = 500;
+
+/// The inclusive upper bounds of a histogram's buckets; the one up to infinity is always there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buckets(Vec<f64>);
+
+/// Why bounds can't be those of buckets.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum BucketsError {
+    /// There is no bound.
+    Empty,
+    /// There are more than 500.
+    TooMany(usize),
+    /// A bound is not a finite number; infinity is always there and need not be given.
+    NotFinite(f64),
+    /// A bound is not above the one before it.
+    NotAscending(f64, f64),
+}
+
+impl fmt::Display for BucketsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("buckets need at least one bound"),
+            Self::TooMany(number) => write!(f, "{number} bounds are more than {MOST_BOUNDS}"),
+            Self::NotFinite(bound) => {
+                write!(f, "the bound {bound} is not finite; leave infinity out, its bucket is always there")
+            }
+            Self::NotAscending(before, bound) => {
+                write!(f, "the bound {bound} does not lie above {before}; give the bounds in ascending order, each once")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BucketsError {}
+
+impl Buckets {
+    /// Buckets with these bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`BucketsError`] unless there are 1 to 500 finite bounds in ascending order.
+    ///
+    /// ```
+    /// use telemetry_core::instrument::Buckets;
+    ///
+    /// assert!(Buckets::new([0.1, 1.0, 10.0]).is_ok());
+    /// assert!(Buckets::new([1.0, 0.1]).is_err());
+    /// ```
+    pub fn new(bounds: impl IntoIterator<Item = f64>) -> Result<Self, BucketsError> {
+        // Minus zero has the same bucket as zero, and one text less.
+        let bounds: Vec<f64> = bounds.into_iter().map(|bound| bound + 0.0).collect();
+        match bounds.len() {
+            0 => return Err(BucketsError::Empty),
+            1..=MOST_BOUNDS => {}
+            number => return Err(BucketsError::TooMany(number)),
+        }
+        if let Some(bound) = bounds.iter().find(|bound| !bound.is_finite()) {
+            return Err(BucketsError::NotFinite(*bound));
+        }
+        match bounds.windows(2).find(|pair| pair[0] >= pair[1]) {
+            Some(pair) => Err(BucketsError::NotAscending(pair[0], pair[1])),
+            None => Ok(Self(bounds)),
+        }
+    }
+
+    /// `count` bounds from `start`, each `width` above the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`BucketsError`], as for [`Buckets::new`].
+    pub fn linear(start: f64, width: f64, count: u16) -> Result<Self, BucketsError> {
+        Self::new((0..count).map(|step| f64::from(step).mul_add(width, start)))
+    }
+
+    /// `count` bounds from `start`, each `factor` times the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`BucketsError`], as for [`Buckets::new`].
+    pub fn exponential(start: f64, factor: f64, count: u16) -> Result<Self, BucketsError> {
+        Self::new((0..count).map(|step| start * factor.powi(i32::from(step))))
+    }
+
+    /// Prometheus' defaults for latencies in seconds: 5 ms to 10 s.
+    #[must_use]
+    pub fn latency() -> Self {
+        Self(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+    }
+
+    /// The bounds, ascending.
+    #[must_use]
+    pub fn bounds(&self) -> &[f64] {
+        &self.0
+    }
+}
+
+/// The explicit buckets' cells, the sum's, then the exponential buckets' if they are kept.
+#[derive(Debug)]
+pub(crate) struct HistogramCells {
+    offset: u32,
+    unit: UnitOfMetric,
+    bounds: Vec<f64>,
+    /// For each bound the largest whole quantity within it.
+    wholes: Vec<i64>,
+    sum: SumCells,
+    exponential: Option<ExponentialCells>,
+}
+
+#[derive(Debug)]
+struct ExponentialCells {
+    zero: u32,
+    table: ChunkTable,
+}
+
+impl HistogramCells {
+    /// A histogram with explicit buckets, exponential ones, or both.
+    pub(crate) fn new(
+        offset: u32,
+        unit: UnitOfMetric,
+        buckets: Option<&Buckets>,
+        exponential: Option<Exponential>,
+    ) -> Self {
+        let bounds = buckets.map(|buckets| buckets.0.clone()).unwrap_or_default();
+        let explicit = if buckets.is_some() { bounds.len() as u32 + 1 } else { 0 };
+        let sum = SumCells { offset: offset + explicit, unit };
+        let zero = sum.offset + SumCells::CELLS;
+        let exponential = exponential
+            .map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
+        Self { offset, unit, wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(), bounds, sum, exponential }
+    }
+
+    pub(crate) fn cells(&self) -> u32 {
+        let explicit = self.sum.offset + SumCells::CELLS - self.offset;
+        explicit + self.exponential.as_ref().map_or(0, |cells| 1 + cells.table.words())
+    }
+
+    /// The cells whose sum is the count, if there are explicit buckets: offset and number.
+    pub(crate) fn buckets(&self) -> (u32, u32) {
+        (self.offset, self.sum.offset - self.offset)
+    }
+
+    /// The cells of the explicit buckets, the sum, and the zeroes: offset and number.
+    pub(crate) fn totals(&self) -> (u32, u32) {
+        let zeroes = u32::from(self.exponential.is_some());
+        (self.offset, self.sum.offset + SumCells::CELLS + zeroes - self.offset)
+    }
+
+    /// The cells of all exponential buckets that there are.
+    pub(crate) fn exponential_buckets(&self, reader: &Reader, first: u32) -> Vec<u32> {
+        self.exponential.as_ref().map_or_else(Vec::new, |cells| cells.table.buckets(reader, first))
+    }
+
+    pub(crate) fn chunk_table(&self) -> Option<&ChunkTable> {
+        self.exponential.as_ref().map(|cells| &cells.table)
+    }
+
+    #[inline]
+    fn has_explicit(&self) -> bool {
+        self.sum.offset != self.offset
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+        if self.has_explicit() {
+            let bucket = match value {
+                Quantity::Whole(n) => position(&self.wholes, |bound| n > *bound),
+                Quantity::Float(x) => position(&self.bounds, |bound| x > *bound),
+            };
+            shard.add(Address::of(first + self.offset + bucket), 1);
+        }
+        self.sum.add_any(shard, first, value);
+        if let Some(cells) = &self.exponential {
+            let x = value.to_f64(self.unit);
+            if x.abs() <= ZERO_THRESHOLD {
+                shard.add(Address::of(first + cells.zero), 1);
+            } else {
+                shard.add(Address::of(cells.table.bucket(first, x)), 1);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn read<'a>(
+        &'a self,
+        reader: &mut Reader,
+        first: u32,
+        scratch: &'a mut Scratch,
+    ) -> HistogramSample<'a> {
+        let Scratch { counts, positive, negative, .. } = scratch;
+        counts.clear();
+        let (offset, number) = self.buckets();
+        counts.extend((0..number).map(|bucket| reader.whole(first + offset + bucket)));
+        let exponential = self.exponential.as_ref().map(|cells| {
+            let schema = cells.table.read(reader, first, positive, negative);
+            let zero_count = reader.whole(first + cells.zero);
+            ExponentialSample { schema, zero_threshold: ZERO_THRESHOLD, zero_count, positive, negative }
+        });
+        if let (false, Some(sample)) = (self.has_explicit(), &exponential) {
+            let buckets = sample.positive.iter().chain(sample.negative);
+            counts.push(sample.zero_count + buckets.map(|(_, count)| count).sum::<u64>());
+        }
+        HistogramSample { bounds: &self.bounds, counts, sum: self.sum.read_float(reader, first), exponential }
+    }
+}
+
+/// How many bounds the value lies beyond.
+#[inline]
+fn position<T>(bounds: &[T], beyond: impl Fn(&T) -> bool) -> u32 {
+    if bounds.len() <= 16 {
+        // Without a branch per bound.
+        bounds.iter().map(|bound| u32::from(beyond(bound))).sum()
+    } else {
+        bounds.partition_point(beyond) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// M25-M32: unsorted, empty, infinite and NaN bounds are errors that say what to do.
+    #[test]
+    fn bad_bounds_are_refused() {
+        assert_eq!(Buckets::new([]), Err(BucketsError::Empty));
+        assert_eq!(Buckets::new([1.0, 1.0]), Err(BucketsError::NotAscending(1.0, 1.0)));
+        assert_eq!(Buckets::new([2.0, 1.0]), Err(BucketsError::NotAscending(2.0, 1.0)));
+        assert_eq!(Buckets::new([1.0, f64::INFINITY]), Err(BucketsError::NotFinite(f64::INFINITY)));
+        assert!(Buckets::new([f64::NAN]).is_err());
+        assert_eq!(Buckets::linear(0.0, 1.0, 501), Err(BucketsError::TooMany(501)));
+        assert_eq!(Buckets::linear(1.0, 0.5, 3).unwrap().bounds(), [1.0, 1.5, 2.0]);
+        assert_eq!(Buckets::exponential(1.0, 10.0, 3).unwrap().bounds(), [1.0, 10.0, 100.0]);
+    }
+
+    /// V2: a value on a bound is counted in that bucket, however many bounds there are.
+    #[test]
+    fn a_bound_is_inclusive() {
+        for count in [3, 100] {
+            let bounds: Vec<f64> = (1..=count).map(f64::from).collect();
+            assert_eq!(position(&bounds, |bound| 2.0 > *bound), 1);
+            assert_eq!(position(&bounds, |bound| 2.1 > *bound), 2);
+            assert_eq!(position(&bounds, |bound| f64::from(count) + 0.5 > *bound), count as u32);
+        }
+    }
+}

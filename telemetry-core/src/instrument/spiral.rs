@@ -1,0 +1,52 @@
+//! A spiral: a count since creation, and one over a sliding window.
+
+use crate::cells::{Address, Reader, Shard};
+use crate::scrape::SpiralSample;
+
+use super::window::{self, Moment, Window};
+use super::{Quantity, UnitOfMetric};
+
+/// The count's cell, then one for each slot of the window.
+#[derive(Debug)]
+pub(crate) struct SpiralCells {
+    pub(crate) offset: u32,
+    pub(crate) window: Window,
+    pub(crate) unit: UnitOfMetric,
+}
+
+impl SpiralCells {
+    pub(crate) const fn cells(window: Window) -> u32 {
+        1 + window.slots()
+    }
+
+    /// Marks a whole number of the metric's unit; false for anything else.
+    #[inline]
+    pub(crate) fn mark(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+        let Some(n) = self.whole(value) else { return false };
+        let count = first + self.offset;
+        shard.add(Address::of(count), n);
+        let epoch = self.window.epoch(moment);
+        shard.update(Address::of(count + 1 + self.window.slot(epoch)), |word| window::marked(word, epoch, n));
+        true
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+    fn whole(&self, value: Quantity) -> Option<u64> {
+        match value {
+            Quantity::Whole(n) if self.unit.is_whole() => u64::try_from(n).ok(),
+            _ => {
+                let x = value.to_f64(self.unit);
+                // Whole, not negative, and below 2^64.
+                (x >= 0.0 && x < u64::MAX as f64 && x.fract() == 0.0).then_some(x as u64)
+            }
+        }
+    }
+
+    pub(crate) fn read(&self, reader: &mut Reader, first: u32, moment: &Moment<'_>) -> SpiralSample {
+        let count = first + self.offset;
+        let epoch = self.window.epoch(moment);
+        let one = self.window.sum(reader, count + 1, epoch);
+        SpiralSample { count: reader.whole(count), one }
+    }
+}

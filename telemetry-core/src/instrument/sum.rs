@@ -1,0 +1,60 @@
+//! A sum: one cell for whole quantities, which is exact, and one for floats.
+
+use crate::cells::{Address, Reader, Shard};
+use crate::scrape::Total;
+
+use super::{Quantity, UnitOfMetric};
+
+/// The whole part wraps after 2^64 of the smallest unit, 584 years in nanoseconds: to Prometheus that is a reset.
+#[derive(Debug)]
+pub(crate) struct SumCells {
+    pub(crate) offset: u32,
+    pub(crate) unit: UnitOfMetric,
+}
+
+impl SumCells {
+    pub(crate) const CELLS: u32 = 2;
+
+    /// Adds; false if the value is negative.
+    #[inline]
+    pub(crate) fn add(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+        match value {
+            Quantity::Whole(n) if n >= 0 => self.add_any(shard, first, value),
+            Quantity::Float(x) if x >= 0.0 => self.add_any(shard, first, value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Adds, a negative value too, as histograms take them.
+    #[inline]
+    pub(crate) fn add_any(&self, shard: &Shard, first: u32, value: Quantity) {
+        match value {
+            // Two's complement: the sum of the words is the word of the sum.
+            Quantity::Whole(n) => shard.add(Address::of(first + self.offset), n as u64),
+            Quantity::Float(x) => shard.add_float(Address::of(first + self.offset + 1), x),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read(&self, reader: &mut Reader, first: u32) -> Total {
+        let whole = reader.whole(first + self.offset);
+        let float = reader.float(first + self.offset + 1);
+        if float == 0.0 && self.unit.is_whole() {
+            return Total::U64(whole);
+        }
+        Total::F64(self.together(whole, float))
+    }
+
+    #[inline]
+    pub(crate) fn read_float(&self, reader: &mut Reader, first: u32) -> f64 {
+        let whole = reader.whole(first + self.offset);
+        self.together(whole, reader.float(first + self.offset + 1))
+    }
+
+    fn together(&self, whole: u64, float: f64) -> f64 {
+        let whole = self.unit.float(whole as i64);
+        // Minus zero plus zero is zero.
+        if float == 0.0 { whole } else { whole + float }
+    }
+}

@@ -1,0 +1,490 @@
+//! The registry: every family, and the walk over them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::aggregate::{Aggregator, project};
+use crate::cells::Reader;
+use crate::clock::Clock;
+use crate::family::{Family, Kind};
+use crate::instrument::{Moment, Scratch};
+use crate::metric::{Compiled, Fault, Metric, MetricError, Plan};
+use crate::row::{OVERFLOW, Row, UNCLEAN};
+use crate::scrape::{Labels, Sample, Series, Source, Visit};
+use crate::series::{Projection, Walk};
+
+/// How many series one step of a scrape shows at the most.
+const STEP: usize = 256;
+
+/// Holds families and their series.
+///
+/// Cloning gives another handle to the same registry.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    families: Mutex<Families>,
+}
+
+#[derive(Default)]
+struct Families {
+    // Copied when it changes, so that a walk holds no lock.
+    entries: Arc<Vec<Arc<Entry>>>,
+    sources: Arc<Vec<Arc<dyn Source>>>,
+    names: Option<NamePolicy>,
+    taken: HashMap<String, String>,
+}
+
+/// Tells under which names a family is exposed.
+type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+/// A family and where its series are.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) metric: Arc<Compiled>,
+    pub(crate) projection: Arc<Projection>,
+    /// Series that were reset or removed, by first cell.
+    baselines: Mutex<HashMap<u32, Baseline>>,
+    has_baselines: AtomicBool,
+}
+
+/// What a series had counted when it was reset.
+#[derive(Debug)]
+struct Baseline {
+    cells: Arc<crate::cells::Baseline>,
+    /// Not shown until something changes.
+    removed: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(metric: Arc<Compiled>, projection: Arc<Projection>) -> Self {
+        Self { metric, projection, baselines: Mutex::default(), has_baselines: AtomicBool::new(false) }
+    }
+
+    fn baselines(&self) -> MutexGuard<'_, HashMap<u32, Baseline>> {
+        self.baselines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn labels<'a>(&'a self, row: Row) -> Labels<'a> {
+        if row.flags() & OVERFLOW != 0 {
+            return Labels::from_pairs(&[("otel_metric_overflow", "true")]);
+        }
+        // SAFETY: the walk that gave the row keeps its chunk, and it outlives the visit.
+        let key = unsafe { row.key() };
+        Labels::from_row(self.projection.labels(), key, row.flags() & UNCLEAN == 0)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// An empty registry on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// An empty registry on a clock that a test can drive.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, families: Mutex::default() }))
+    }
+
+    /// The clock behind windows, expiry and creation times.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Families> {
+        self.0.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes metrics over events; they count from when the aggregator is attached.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`], which names the metric, what is wrong with it and what to do. No metric is made then.
+    pub fn aggregator(&self, metrics: impl IntoIterator<Item = Metric>) -> Result<Aggregator, MetricError> {
+        Aggregator::build(self, metrics)
+    }
+
+    /// Makes an instrument that code holds, instead of feeding it from events.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`], which names the metric, what is wrong with it and what to do.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_core::instrument::Counter;
+    /// use telemetry_core::metric::counter;
+    ///
+    /// let registry = Registry::new();
+    /// let jobs = registry.register::<Counter>(counter("jobs.done").tags(["queue"]))?;
+    /// let mail = jobs.with(["mail"])?;
+    /// mail.increment();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register<I: Handle>(&self, metric: Metric) -> Result<Instruments<I>, MetricError> {
+        if metric.kind != I::KIND {
+            let fault = Fault::Kind { defined: metric.kind.name(), asked: I::KIND.name() };
+            return Err(MetricError::new(&metric.name, fault));
+        }
+        let plan = Plan::held(metric)?;
+        let (projection, compiled) = project(self.clock(), &[&plan]);
+        let metric = compiled.into_iter().next().expect("one plan makes one metric");
+        self.enter(vec![Entry::new(Arc::clone(&metric), Arc::clone(&projection))])?;
+        Ok(Instruments { metric, projection, kind: PhantomData })
+    }
+
+    /// Adds figures that are made when they are scraped.
+    pub fn source(&self, source: Arc<dyn Source>) {
+        let mut families = self.lock();
+        Arc::make_mut(&mut families.sources).push(source);
+    }
+
+    /// Tells the registry under which names a family will be exposed, so that two families that would share one are
+    /// an error when the second is defined, not a broken scrape.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if two families of now would share a name.
+    pub fn exposed_names(&self, names: impl Fn(&Family) -> Vec<String> + Send + 'static) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let mut taken = HashMap::new();
+        for entry in families.entries.iter() {
+            claim(&mut taken, entry.metric.family(), names(entry.metric.family()))?;
+        }
+        families.taken = taken;
+        families.names = Some(Box::new(names));
+        Ok(())
+    }
+
+    /// Enters families, all or none.
+    pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let mut taken = families.taken.clone();
+        for (at, entry) in entries.iter().enumerate() {
+            let family = entry.metric.family();
+            let known = families.entries.iter().map(|entry| &entry.metric);
+            let same = |metric: &Arc<Compiled>| metric.family().name() == family.name();
+            if known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
+                return Err(MetricError::new(family.name(), Fault::Repeated));
+            }
+            if let Some(names) = &families.names {
+                claim(&mut taken, family, names(family))?;
+            }
+        }
+        families.taken = taken;
+        Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+        Arc::clone(&self.lock().entries)
+    }
+
+    /// Begins a walk over all families, which the caller steps: see [`Scrape`].
+    #[must_use]
+    pub fn scrape(&self) -> Scrape {
+        self.sweep();
+        let families = self.lock();
+        Scrape {
+            clock: self.clock().clone(),
+            entries: Arc::clone(&families.entries),
+            sources: Arc::clone(&families.sources),
+            next: 0,
+            walk: None,
+            reader: Reader::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Hides and forgets idle series now; a scrape does so by itself.
+    pub fn sweep(&self) {
+        for entry in self.entries().iter() {
+            // The families of one projection follow each other or not; a second sweep finds nothing to do.
+            entry.projection.sweep();
+        }
+    }
+
+    /// Sets series back to zero: those of the metric `name` that have all of these labels. Gives their number.
+    pub fn reset(&self, name: &str, labels: &[(&str, &str)]) -> usize {
+        self.set_back(name, labels, false)
+    }
+
+    /// Removes series until their next event, from which they count from zero: those of the metric `name` that have
+    /// all of these labels. Gives their number. Handles to them stay good.
+    pub fn remove(&self, name: &str, labels: &[(&str, &str)]) -> usize {
+        self.set_back(name, labels, true)
+    }
+
+    fn set_back(&self, name: &str, labels: &[(&str, &str)], removed: bool) -> usize {
+        let entries = self.entries();
+        let moment = Moment::new(self.clock());
+        let mut number = 0;
+        for entry in entries.iter().filter(|entry| entry.metric.family().name() == name) {
+            let mut walk = entry.projection.walk();
+            let mut reader = Reader::new();
+            while let Some(row) = walk.next() {
+                let has = |wanted: &(&str, &str)| {
+                    entry.labels(row).iter().any(|label| label == *wanted) || wanted.1.is_empty()
+                };
+                if labels.iter().all(has) {
+                    let first = row.first_cell();
+                    let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
+                    let baseline = Baseline { cells: Arc::new(cells), removed };
+                    entry.baselines().insert(first, baseline);
+                    number += 1;
+                }
+            }
+            // Release: pairs with the acquire in `Scrape::step`, so that the map is seen.
+            entry.has_baselines.store(true, Ordering::Release);
+        }
+        number
+    }
+}
+
+fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
+    for name in names {
+        if let Some(other) = taken.insert(name.clone(), family.name().to_owned()) {
+            if other != family.name() {
+                return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A walk over the families of a registry, in the order in which they were defined, then over its sources.
+///
+/// It is stepped, so that a consumer can stop between steps, for as long as it likes, without holding up anybody: no lock
+/// is held between or during steps that an emitter takes.
+pub struct Scrape {
+    clock: Clock,
+    entries: Arc<Vec<Arc<Entry>>>,
+    sources: Arc<Vec<Arc<dyn Source>>>,
+    next: usize,
+    walk: Option<Walk>,
+    reader: Reader,
+    scratch: Scratch,
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrape").field("families", &self.entries.len()).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Scrape {
+    /// Shows some more series; false when there are no more.
+    pub fn step(&mut self, visitor: &mut impl Visit) -> bool {
+        let Some(entry) = self.entries.get(self.next).map(Arc::clone) else {
+            return self.step_source(visitor);
+        };
+        let walk = self.walk.get_or_insert_with(|| {
+            visitor.family(entry.metric.family());
+            // Shards that are newer than the last family may hold counts of this one.
+            self.reader.refresh();
+            entry.projection.walk()
+        });
+        let moment = Moment::new(&self.clock);
+        // Acquire: pairs with the release in `set_back`.
+        let has_baselines = entry.has_baselines.load(Ordering::Acquire);
+        for _ in 0..STEP {
+            let Some(row) = walk.next() else {
+                self.walk = None;
+                self.next += 1;
+                return true;
+            };
+            if has_baselines && !entry.set_baseline(&mut self.reader, row) {
+                continue;
+            }
+            let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
+            if let Some(sample) = sample {
+                let created = Some(entry.projection.created(row));
+                visitor.series(&Series { labels: entry.labels(row), created, sample });
+            }
+        }
+        true
+    }
+
+    /// Shows everything.
+    pub fn run(mut self, visitor: &mut impl Visit) {
+        while self.step(visitor) {}
+    }
+
+    fn step_source(&mut self, visitor: &mut impl Visit) -> bool {
+        // The registry's own figures come first, as one more source.
+        match (self.next - self.entries.len()).checked_sub(1) {
+            None => Skipped(&self.entries).collect(visitor),
+            Some(at) => match self.sources.get(at) {
+                Some(source) => source.collect(visitor),
+                None => return false,
+            },
+        }
+        self.next += 1;
+        true
+    }
+}
+
+impl Entry {
+    /// Makes the reader take off what was counted before the row was set back; false if it is not to be shown.
+    fn set_baseline(&self, reader: &mut Reader, row: Row) -> bool {
+        reader.take_off(None);
+        let mut baselines = self.baselines();
+        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return true };
+        if baseline.removed {
+            if !baseline.cells.has_changed(reader) {
+                return false;
+            }
+            baseline.removed = false;
+        }
+        reader.take_off(Some(Arc::clone(&baseline.cells)));
+        true
+    }
+}
+
+/// What the metrics could not take.
+struct Skipped<'a>(&'a [Arc<Entry>]);
+
+impl Skipped<'_> {
+    fn collect(&self, visitor: &mut impl Visit) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut reader = Reader::new();
+        let skipped = Family::new("telemetry.metric.skipped", Kind::Counter)
+            .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
+            .labels(["metric", "reason"]);
+        visitor.family(&skipped);
+        for entry in self.0 {
+            for (reason, cell) in
+                [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
+            {
+                let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
+                show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));
+            }
+        }
+        let overflow = Family::new("telemetry.metric.overflow", Kind::Counter)
+            .description("Events that went to the overflow series of a metric, because it had as many series as its limit allows.")
+            .labels(["metric"]);
+        visitor.family(&overflow);
+        for entry in self.0 {
+            let total = crate::scrape::Total::U64(reader.whole(entry.projection.refused_cell()));
+            show(visitor, &[("metric", entry.metric.family().name())], Sample::Total(total));
+        }
+        let series = Family::new("telemetry.metric.series", Kind::LastValue)
+            .description("Series that a metric keeps in memory, hidden ones too.")
+            .labels(["metric"]);
+        visitor.family(&series);
+        for entry in self.0 {
+            let sample = Sample::Gauge(f64::from(entry.projection.len()));
+            show(visitor, &[("metric", entry.metric.family().name())], sample);
+        }
+        let reclaimed = Family::new("telemetry.metric.reclaimed", Kind::Counter)
+            .description("Series of a metric that were forgotten because they had been idle for long.")
+            .labels(["metric"]);
+        visitor.family(&reclaimed);
+        for entry in self.0 {
+            let total = crate::scrape::Total::U64(entry.projection.reclaimed());
+            show(visitor, &[("metric", entry.metric.family().name())], Sample::Total(total));
+        }
+    }
+}
+
+fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
+    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+}
+
+/// An instrument of one series that code holds; sealed.
+pub trait Handle: sealed::Sealed + Sized {
+    #[doc(hidden)]
+    const KIND: Kind;
+    #[doc(hidden)]
+    fn from_kept(kept: sealed::Kept) -> Self;
+}
+
+pub(crate) mod sealed {
+    /// What a handle holds.
+    #[derive(Debug)]
+    pub struct Kept(pub(crate) std::sync::Arc<crate::instrument::Kept>);
+
+    /// Nobody else makes handles.
+    pub trait Sealed {}
+}
+
+/// The series of a metric that code holds.
+#[derive(Debug)]
+pub struct Instruments<I> {
+    metric: Arc<Compiled>,
+    projection: Arc<Projection>,
+    kind: PhantomData<fn() -> I>,
+}
+
+impl<I> Clone for Instruments<I> {
+    fn clone(&self) -> Self {
+        Self { metric: Arc::clone(&self.metric), projection: Arc::clone(&self.projection), kind: PhantomData }
+    }
+}
+
+/// Why there is no series for these label values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelCountError {
+    metric: String,
+    expected: usize,
+    given: usize,
+}
+
+impl fmt::Display for LabelCountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metric, expected, given } = self;
+        write!(f, "the metric {metric:?} has {expected} labels, and {given} values were given; give one value for each")
+    }
+}
+
+impl std::error::Error for LabelCountError {}
+
+impl<I: Handle> Instruments<I> {
+    /// The series with these label values, in the order of the tags; made if it is not there. Beyond the metric's
+    /// limit it is the overflow series.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelCountError`] unless there is one value for each label.
+    pub fn with<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Result<I, LabelCountError> {
+        let values: Vec<&str> = values.into_iter().collect();
+        let expected = self.projection.labels().len();
+        if values.len() != expected {
+            let metric = self.metric.family().name().to_owned();
+            return Err(LabelCountError { metric, expected, given: values.len() });
+        }
+        let held = self.projection.hold(values);
+        let kept = crate::instrument::Kept { held, metric: Arc::clone(&self.metric) };
+        Ok(I::from_kept(sealed::Kept(Arc::new(kept))))
+    }
+
+    /// The only series of a metric without labels.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelCountError`] if the metric has labels.
+    pub fn single(&self) -> Result<I, LabelCountError> {
+        self.with([])
+    }
+}
