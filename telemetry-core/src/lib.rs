@@ -11,15 +11,18 @@ pub mod value;
 
 // Emitting.
 mod callsite;
+mod dynamic;
 pub mod event;
 mod macros;
 pub mod span;
 
 // Dispatching.
 pub mod dispatch;
+pub mod failure;
 pub mod handler;
 pub mod lane;
 mod queue;
+pub mod scope;
 
 // What can be read.
 pub mod family;
@@ -32,7 +35,9 @@ mod series;
 mod clock;
 mod sync;
 
-pub use callsite::Callsite;
+pub use callsite::{Callsite, callsites};
+pub use dispatch::{Dispatch, attach, detach, handlers};
+pub use dynamic::{DynamicEvent, DynamicEventError};
 pub use event::Event;
 pub use unit::Unit;
 pub use value::{Measurement, Number, TagValue, Value};
