@@ -11,18 +11,18 @@ pub mod value;
 
 // Emitting.
 mod callsite;
+mod dynamic;
 pub mod event;
 mod macros;
 pub mod span;
 
 // Dispatching.
 pub mod dispatch;
-mod dynamic;
 pub mod failure;
 pub mod handler;
-pub mod scope;
 pub mod lane;
 mod queue;
+pub mod scope;
 
 // From events to series.
 mod aggregate;
@@ -48,9 +48,9 @@ mod sync;
 
 pub use aggregate::Aggregator;
 pub use callsite::{Callsite, callsites};
+pub use clock::{Clock, Hands};
 pub use dispatch::{Dispatch, attach, detach, handlers};
 pub use dynamic::{DynamicEvent, DynamicEventError};
-pub use clock::{Clock, Hands};
 pub use event::Event;
 pub use registry::Registry;
 pub use unit::Unit;
