@@ -32,6 +32,9 @@ mod series;
 mod clock;
 mod sync;
 
+#[cfg(all(test, not(loom)))]
+mod allocations;
+
 pub use callsite::Callsite;
 pub use event::Event;
 pub use unit::Unit;
