@@ -41,7 +41,7 @@ impl Bell {
     #[cold]
     fn wake(&self, worker: &thread::Thread) {
         // Relaxed: `unpark` synchronizes with `park`; the exchange only makes one of many producers do the system call.
-        if self.asleep.swap(false, Ordering::Relaxed) {
+        if self.asleep.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             worker.unpark();
         }
     }
