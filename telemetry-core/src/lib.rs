@@ -46,6 +46,9 @@ mod series;
 mod clock;
 mod sync;
 
+#[cfg(all(test, not(loom)))]
+mod allocations;
+
 pub use aggregate::Aggregator;
 pub use callsite::{Callsite, callsites};
 pub use clock::{Clock, Hands};
