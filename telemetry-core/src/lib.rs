@@ -14,6 +14,7 @@ mod callsite;
 pub mod event;
 mod macros;
 pub mod span;
+pub mod typed;
 
 // Dispatching.
 pub mod dispatch;
@@ -34,6 +35,7 @@ mod sync;
 
 pub use callsite::Callsite;
 pub use event::Event;
+pub use typed::TypedEvent;
 pub use unit::Unit;
 pub use value::{Measurement, Number, TagValue, Value};
 
@@ -44,4 +46,11 @@ pub use telemetry_macros::{Event, TagValue, instrument};
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+
+    pub use crate::macros::{checked, measurement, tag};
+    pub use crate::span::held::{HeldByCopy, HeldByReference, Hold};
+    pub use crate::span::outcome::{Judge, JudgedByOutcome, JudgedOk};
+    pub use crate::span::site::{
+        DURATION, SYSTEM_TIME, Sites, count_at_stop, places_of_extras, tags_at_exception, tags_at_stop,
+    };
 }
