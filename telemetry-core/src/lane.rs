@@ -223,6 +223,11 @@ impl Lane {
         &self.0.shared.name
     }
 
+    /// Whether both are handles to the same lane.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Has the worker deliver `event` to `deliver`, or drops and counts it.
     #[inline]
     pub(crate) fn cast(&self, event: &Event<'_>, deliver: &Arc<dyn Deliver>) {

@@ -15,6 +15,7 @@ mod dynamic;
 pub mod event;
 mod macros;
 pub mod span;
+pub mod typed;
 
 // Dispatching.
 pub mod dispatch;
@@ -56,6 +57,7 @@ pub use dispatch::{Dispatch, attach, detach, handlers};
 pub use dynamic::{DynamicEvent, DynamicEventError};
 pub use event::Event;
 pub use registry::Registry;
+pub use typed::TypedEvent;
 pub use unit::Unit;
 pub use value::{Measurement, Number, TagValue, Value};
 
@@ -66,4 +68,11 @@ pub use telemetry_macros::{Event, TagValue, instrument};
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+
+    pub use crate::macros::{checked, measurement, tag};
+    pub use crate::span::held::{HeldByCopy, HeldByReference, Hold};
+    pub use crate::span::outcome::{Judge, JudgedByOutcome, JudgedOk};
+    pub use crate::span::site::{
+        DURATION, SYSTEM_TIME, Sites, count_at_stop, places_of_extras, tags_at_exception, tags_at_stop,
+    };
 }
