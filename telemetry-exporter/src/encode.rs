@@ -24,7 +24,7 @@
 //!
 //! # What is left out
 //!
-//! A family without series is not mentioned. A series that the format can't express (a total that is not a number, two
+//! The text formats don't mention a family without series; JSON does. A series that the format can't express (a total that is not a number, two
 //! labels of one name, a family whose name another took) is skipped and counted in [`Encoder::skipped`]: one bad row never
 //! costs the others.
 

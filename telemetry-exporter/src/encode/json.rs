@@ -6,7 +6,7 @@
 //!     {"labels":{"queue":"mail"},"created":1700000000.5,"value":3}]}]}
 //! ```
 //!
-//! Names are those of the definitions, dots and all, and the counts of a histogram are those of each bucket alone. A
+//! Each family and each series begins a line. Names are those of the definitions, dots and all, and the counts of a histogram are those of each bucket alone. A
 //! float that is no number in JSON is one of the texts `"NaN"`, `"+Inf"` and `"-Inf"`. What is not known is `null`.
 
 use telemetry_core::family::Family;
@@ -47,8 +47,8 @@ impl Default for Json {
 
 impl Visit for Json {
     fn family(&mut self, family: &Family) {
-        let Self { out, at, .. } = self;
-        push(out, if *at == At::Start { "{\"families\":[" } else { "]}," });
+        let Self { out, at: at @ (At::Start | At::Family | At::Series), .. } = self else { return };
+        push(out, if *at == At::Start { "{\"families\":[\n" } else { "]},\n" });
         *at = At::Family;
         push(out, "{\"name\":");
         push_string(out, family.name());
@@ -74,10 +74,7 @@ impl Visit for Json {
             return;
         };
         let start = out.len();
-        if *at == At::Series {
-            push(out, ",");
-        }
-        push(out, "{\"labels\":{");
+        push(out, if *at == At::Series { ",\n{\"labels\":{" } else { "\n{\"labels\":{" });
         push_list(out, series.labels, |out, (name, value)| {
             push_string(out, name);
             push(out, ":");

@@ -143,8 +143,9 @@ impl<D: Dialect> Visit for Text<D> {
     fn family(&mut self, family: &Family) {
         self.end_family();
         let exposed = Exposed::new(family);
-        // A family whose name another has is left out whole: its series could not be told from those.
-        self.family = exposed.filter(|exposed| self.taken.take(family, &exposed.names).is_ok());
+        // A family whose name another has is left out whole: its series could not be told from those. So is one that comes
+        // when all is over.
+        self.family = exposed.filter(|exposed| !self.is_finished && self.taken.take(family, &exposed.names).is_ok());
     }
 
     #[inline]
@@ -329,6 +330,9 @@ impl Exposed {
         let Scratch { labels, prefix, thresholds } = scratch;
         fill_prefix(prefix, base, "_bucket", labels, LE);
         thresholds.refresh(histogram.bounds.iter().copied());
+        if !thresholds.are_bounds() {
+            return false;
+        }
 
         let mut count = 0_u64;
         for (in_bucket, threshold) in histogram.counts.iter().zip(thresholds.iter()) {
@@ -363,9 +367,10 @@ impl Exposed {
         fill_prefix(prefix, base, "", labels, QUANTILE);
         thresholds.refresh(summary.quantiles.iter().map(|(quantile, _)| *quantile));
 
-        for ((_, value), threshold) in summary.quantiles.iter().zip(thresholds.iter()) {
+        for ((quantile, value), threshold) in summary.quantiles.iter().zip(thresholds.iter()) {
             // NaN says that the window is empty; below zero there is none in a dialect that checks.
-            if !D::TOTALS_ARE_CHECKED || is_total(*value) || value.is_nan() {
+            let is_allowed = (0.0..=1.0).contains(quantile) && (is_total(*value) || value.is_nan());
+            if !D::TOTALS_ARE_CHECKED || is_allowed {
                 out.extend_from_slice(prefix);
                 push_short(out, threshold);
                 push_end::<D>(out, *value);

@@ -45,6 +45,11 @@ impl Thresholds {
         starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
     }
 
+    /// Whether the values can be the bounds of buckets: finite, and each above the one before.
+    pub(super) fn are_bounds(&self) -> bool {
+        self.values.iter().all(|value| value.is_finite()) && self.values.is_sorted_by(|one, next| one < next)
+    }
+
     /// Whether a threshold lies below zero.
     pub(super) fn has_negative(&self) -> bool {
         self.values.iter().any(|value| *value < 0.0)
