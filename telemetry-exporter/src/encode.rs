@@ -28,6 +28,7 @@
 //! labels of one name, a family whose name another took) is skipped and counted in [`Encoder::skipped`]: one bad row never
 //! costs the others.
 
+mod copy;
 mod json;
 mod label;
 mod openmetrics;

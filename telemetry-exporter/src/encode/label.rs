@@ -3,6 +3,7 @@
 use telemetry_core::family::Family;
 use telemetry_core::scrape::Labels;
 
+use super::copy::Piece;
 use crate::name;
 
 /// The names of a family's labels, and how the labels of its series become text.
@@ -40,10 +41,10 @@ impl LabelNames {
     #[inline]
     pub(super) fn push_line(&self, out: &mut Vec<u8>, line: &Pieces, labels: &Labels<'_>) -> bool {
         if labels.is_clean() {
-            return line.push(out, labels.values(), |out, value| push_short(out, value.as_bytes()));
+            return line.push_clean(out, labels.values());
         }
         if labels.is_row() || labels.iter().map(|(name, _)| name).eq(self.given.iter().map(|name| &**name)) {
-            return line.push(out, labels.values(), |out, value| push_escaped(out, value, Quotes::Escaped));
+            return line.push_escaped(out, labels.values());
         }
         false
     }
@@ -99,80 +100,34 @@ impl Pieces {
         Self { before: before.collect(), last: Piece::new(&last) }
     }
 
-    /// Appends the pieces and the values; nothing, and false, if a value is empty: that label is to be left out.
+    /// Appends the pieces and the values as they are; nothing, and false, if a value is empty.
     #[inline]
-    fn push<'v>(
-        &self,
-        out: &mut Vec<u8>,
-        values: impl Iterator<Item = &'v str>,
-        push_value: impl Fn(&mut Vec<u8>, &str),
-    ) -> bool {
+    fn push_clean<'v>(&self, out: &mut Vec<u8>, values: impl Iterator<Item = &'v str>) -> bool {
         let start = out.len();
         for (piece, value) in self.before.iter().zip(values) {
             if value.is_empty() {
                 out.truncate(start);
                 return false;
             }
-            piece.push(out);
-            push_value(out, value);
+            piece.push_with(out, value);
         }
-        self.last.push(out);
-        true
-    }
-}
-
-/// A text that is appended very often.
-#[derive(Debug)]
-struct Piece {
-    text: Box<[u8]>,
-    // Invariant: starts with `text` if that fits, so that a copy of fixed size may stand for one of any size.
-    padded: [u8; PADDED],
-}
-
-const PADDED: usize = 32;
-
-impl Piece {
-    fn new(text: &str) -> Self {
-        let mut padded = [0; PADDED];
-        if let Some(head) = padded.get_mut(..text.len()) {
-            head.copy_from_slice(text.as_bytes());
-        }
-        Self { text: text.as_bytes().into(), padded }
-    }
-
-    #[inline]
-    fn push(&self, out: &mut Vec<u8>) {
-        if self.text.len() > PADDED {
-            return out.extend_from_slice(&self.text);
-        }
-        // Two registers are copied where the length is unknown to the compiler: a call of `memcpy` costs more than that.
-        let end = out.len() + self.text.len();
-        out.extend_from_slice(&self.padded);
-        out.truncate(end);
-    }
-}
-
-/// Appends a text that is likely short: up to 32 bytes are copied as two overlapping halves of fixed size.
-#[inline]
-pub(super) fn push_short(out: &mut Vec<u8>, text: &[u8]) {
-    #[inline]
-    fn push_halves<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
-        let (Some(head), Some(tail)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return false };
-        let overlap = out.len() + text.len() - N;
-        out.extend_from_slice(head);
-        out.truncate(overlap);
-        out.extend_from_slice(tail);
+        self.last.push_with(out, "");
         true
     }
 
-    match text.len() {
-        0 => {}
-        1 => out.push(text[0]),
-        2..=3 => _ = push_halves::<2>(out, text),
-        4..=7 => _ = push_halves::<4>(out, text),
-        8..=15 => _ = push_halves::<8>(out, text),
-        16..=32 => _ = push_halves::<16>(out, text),
-        _ => out.extend_from_slice(text),
+    /// Appends the pieces and the values, escaped; nothing, and false, if a value is empty.
+    fn push_escaped<'v>(&self, out: &mut Vec<u8>, values: impl Iterator<Item = &'v str>) -> bool {
+        let start = out.len();
+        for (piece, value) in self.before.iter().zip(values) {
+            if value.is_empty() {
+                out.truncate(start);
+                return false;
+            }
+            out.extend_from_slice(piece.text());
+            push_escaped(out, value, Quotes::Escaped);
+        }
+        out.extend_from_slice(self.last.text());
+        true
     }
 }
 
@@ -189,11 +144,11 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: Quotes) {
     let is_special = |byte: &u8| matches!(byte, b'\\' | b'\n') || (*byte == b'"' && quotes == Quotes::Escaped);
     while let Some(at) = rest.iter().position(is_special) {
         let (raw, special) = rest.split_at(at);
-        push_short(out, raw);
+        out.extend_from_slice(raw);
         out.extend_from_slice(&[b'\\', if special[0] == b'\n' { b'n' } else { special[0] }]);
         rest = &special[1..];
     }
-    push_short(out, rest);
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]
@@ -201,50 +156,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn line(values: &[&str]) -> Option<String> {
+    fn pieces() -> Pieces {
         let names: Vec<Box<str>> = ["a", "a_label_with_a_name_beyond_a_fixed_copy", "c"].map(Into::into).into();
-        let mut out = b"before ".to_vec();
-        let pieces = Pieces::new("x{", &names, "} ");
-        let is_whole = pieces.push(&mut out, values.iter().copied(), |out, value| push_short(out, value.as_bytes()));
-        let text = String::from_utf8(out).unwrap().strip_prefix("before ").unwrap().to_owned();
-        if is_whole {
-            return Some(text);
-        }
-        assert_eq!(text, "");
-        None
+        Pieces::new("x{", &names, "} ")
     }
 
-    /// V5: a clean row is copied byte for byte, whatever the lengths.
-    #[test]
-    fn pieces_and_values_alternate() {
-        assert_eq!(
-            line(&["1", "two", "three"]).unwrap(),
-            "x{a=\"1\",a_label_with_a_name_beyond_a_fixed_copy=\"two\",c=\"three\"} "
-        );
-    }
-
-    /// V5: an empty value is no label, wherever it stands.
+    /// V5: an empty value is no label, wherever it stands, and then nothing is written.
     #[test]
     fn a_row_with_an_empty_value_is_not_written_by_pieces() {
         for values in [["", "b", "c"], ["a", "", "c"], ["a", "b", ""]] {
-            assert_eq!(line(&values), None);
+            let mut out = b"before".to_vec();
+            assert!(!pieces().push_clean(&mut out, values.into_iter()));
+            assert!(!pieces().push_escaped(&mut out, values.into_iter()));
+            assert_eq!(out, b"before");
         }
     }
 
     proptest! {
+        /// V5: a row that needs no escaping is the same text on both ways.
         #[test]
-        fn short_copies_are_whole_copies(text in prop::collection::vec(any::<u8>(), 0..80), start in 0_usize..40) {
-            let mut out = vec![7; start];
-            push_short(&mut out, &text);
-            prop_assert_eq!(&out[..start], &vec![7; start]);
-            prop_assert_eq!(&out[start..], &text);
-        }
-
-        #[test]
-        fn pieces_are_copied_whole(text in "[a-z]{0,80}") {
-            let mut out = b"start".to_vec();
-            Piece::new(&text).push(&mut out);
-            prop_assert_eq!(out, format!("start{text}").into_bytes());
+        fn pieces_and_values_alternate(values in prop::array::uniform3("[a-zé/{}=, ]{1,80}"), start in 0_usize..70_000) {
+            let [a, b, c] = &values;
+            let expected = format!("x{{a=\"{a}\",a_label_with_a_name_beyond_a_fixed_copy=\"{b}\",c=\"{c}\"}} ");
+            let mut out = vec![b'.'; start];
+            prop_assert!(pieces().push_clean(&mut out, values.iter().map(String::as_str)));
+            prop_assert_eq!(&out[start..], expected.as_bytes());
+            out.truncate(start);
+            prop_assert!(pieces().push_escaped(&mut out, values.iter().map(String::as_str)));
+            prop_assert_eq!(&out[start..], expected.as_bytes());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, SummarySample, Total, Visit};
 
-use super::label::{LabelNames, Pieces, Quotes, push_escaped, push_short};
+use super::label::{LabelNames, Pieces, Quotes, push_escaped};
 use super::openmetrics::push_time;
 use super::threshold::Thresholds;
 use super::{Encoder, Options, ROOM};
@@ -338,7 +338,7 @@ impl Exposed {
         for (in_bucket, threshold) in histogram.counts.iter().zip(thresholds.iter()) {
             count = count.saturating_add(*in_bucket);
             out.extend_from_slice(prefix);
-            push_short(out, threshold);
+            out.extend_from_slice(threshold);
             push_count_end(out, count);
         }
 
@@ -372,7 +372,7 @@ impl Exposed {
             let is_allowed = (0.0..=1.0).contains(quantile) && (is_total(*value) || value.is_nan());
             if !D::TOTALS_ARE_CHECKED || is_allowed {
                 out.extend_from_slice(prefix);
-                push_short(out, threshold);
+                out.extend_from_slice(threshold);
                 push_end::<D>(out, *value);
             }
         }
