@@ -1,0 +1,101 @@
+//! From a walk to bytes: one encoder for each format.
+//!
+//! An [`Encoder`] is a [`Visit`] that appends to a buffer. It knows nothing of where the bytes go: whoever drives the walk
+//! takes them away as they come, so that no more than a chunk is in memory, and calls [`Encoder::finish`] at the end.
+//!
+//! ```
+//! use telemetry_core::family::{Family, Kind};
+//! use telemetry_core::scrape::{Labels, Sample, Series, Total, Visit};
+//! use telemetry_exporter::encode::{Encoder, Prometheus, Text};
+//!
+//! let mut encoder = Text::<Prometheus>::new();
+//! encoder.family(&Family::new("jobs.done.count", Kind::Counter).description("Jobs that are done."));
+//! encoder.series(&Series {
+//!     labels: Labels::from_pairs(&[("queue", "mail")]),
+//!     created: None,
+//!     sample: Sample::Total(Total::U64(3)),
+//! });
+//! encoder.finish();
+//! assert_eq!(
+//!     encoder.take(),
+//!     b"# HELP jobs_done_total Jobs that are done.\n# TYPE jobs_done_total counter\njobs_done_total{queue=\"mail\"} 3\n",
+//! );
+//! ```
+//!
+//! # What is left out
+//!
+//! The text formats don't mention a family without series; JSON does. A series that the format can't express (a total that is not a number, two
+//! labels of one name, a family whose name another took) is skipped and counted in [`Encoder::skipped`]: one bad row never
+//! costs the others.
+
+mod copy;
+mod json;
+mod label;
+mod openmetrics;
+mod text;
+mod threshold;
+
+use std::mem;
+
+use telemetry_core::scrape::Visit;
+
+use crate::negotiate::Format;
+
+pub use json::Json;
+pub use openmetrics::OpenMetrics;
+pub use text::{Dialect, Prometheus, Text};
+
+/// How many bytes are worth sending: a buffer of this size is taken away between two steps of a walk.
+pub const CHUNK: usize = 64 * 1024;
+
+/// What a new buffer has room for: a chunk, and the step of the walk that goes beyond it.
+const ROOM: usize = CHUNK + CHUNK / 4;
+
+/// Turns a walk into the bytes of one exposition.
+///
+/// It is made for one walk. The state of the family that is being written stays in it between two steps, so a walk may be
+/// interrupted after any series.
+pub trait Encoder: Visit + Send {
+    /// The bytes that were written and not taken yet.
+    fn buffer_mut(&mut self) -> &mut Vec<u8>;
+
+    /// Ends the exposition, once; afterwards there is nothing to be given but what the buffer still holds.
+    fn finish(&mut self);
+
+    /// How many series the format could not express, so far.
+    fn skipped(&self) -> u64;
+
+    /// Takes the bytes, and leaves an empty buffer with room for a chunk.
+    fn take(&mut self) -> Vec<u8> {
+        mem::replace(self.buffer_mut(), Vec::with_capacity(ROOM))
+    }
+}
+
+/// What an exposition holds beside what it must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    created: bool,
+}
+
+impl Options {
+    /// Writes a `_created` sample for each counter, histogram and summary, in OpenMetrics.
+    ///
+    /// Off unless it is asked for, since it doubles the samples of a counter; JSON always has the time.
+    #[must_use]
+    pub const fn created(mut self, created: bool) -> Self {
+        self.created = created;
+        self
+    }
+}
+
+impl Format {
+    /// A new encoder of this format.
+    #[must_use]
+    pub fn encoder(self, options: Options) -> Box<dyn Encoder> {
+        match self {
+            Self::Text => Box::new(Text::<Prometheus>::with(options)),
+            Self::OpenMetrics | Self::OpenMetricsDraft => Box::new(Text::<OpenMetrics>::with(options)),
+            Self::Json => Box::new(Json::new()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From the names of definitions to those of an exposition.
+
+use std::time::Duration;
+
+use telemetry_core::Unit;
+use telemetry_core::family::{Family, Kind};
+use telemetry_exporter::name::{NameCollision, Names, check_collisions, label};
+
+fn main_name(name: &str, kind: Kind, unit: Option<Unit>) -> String {
+    Names::new(&Family::new(name, kind).unit(unit)).main().into_owned()
+}
+
+/// V4: the names, by kind and unit.
+#[test]
+fn names_get_the_suffixes_of_their_kind_and_unit() {
+    use Kind::{Counter, Distribution, LastValue, Spiral, Sum, Summary};
+    let (second, byte) = (Some(Unit::Second), Some(Unit::Byte));
+    for (name, kind, unit, expected) in [
+        ("http.server.request.stop.count", Counter, None, "http_server_request_stop_total"),
+        ("http.server.request.stop.count", Spiral, None, "http_server_request_stop_total"),
+        ("http.server.request.stop.count", LastValue, None, "http_server_request_stop_count"),
+        ("http.server.request.stop.discount", Counter, None, "http_server_request_stop_discount_total"),
+        ("count", Counter, None, "count_total"),
+        ("total", Counter, None, "total_total"),
+        ("jobs.total", Counter, None, "jobs_total"),
+        ("jobs_total", Sum, None, "jobs_total"),
+        ("jobs.total", Distribution, None, "jobs_total"),
+        ("body", Sum, byte, "body_bytes_total"),
+        ("body.bytes", Sum, byte, "body_bytes_total"),
+        ("body.bytes.total", Sum, byte, "body_bytes_total"),
+        ("body.total", Sum, byte, "body_bytes_total"),
+        ("body.kilobytes", LastValue, byte, "body_kilobytes_bytes"),
+        ("duration", Distribution, second, "duration_seconds"),
+        ("duration.seconds", Summary, second, "duration_seconds"),
+        ("milliseconds", Distribution, second, "milliseconds_seconds"),
+        ("seconds", LastValue, second, "seconds"),
+        ("fill", LastValue, Some(Unit::Ratio), "fill_ratio"),
+        ("fill", LastValue, Some(Unit::Percent), "fill_percent"),
+        ("wait", LastValue, Some(Unit::Millisecond), "wait_milliseconds"),
+        ("size", LastValue, Some(Unit::Mebibyte), "size_mebibytes"),
+        ("rate", LastValue, Some(Unit::Other("items/s")), "rate_items_s"),
+    ] {
+        assert_eq!(main_name(name, kind, unit), expected, "{name} {kind:?} {unit:?}");
+    }
+}
+
+/// The unit is stated only where the name ends in it.
+#[test]
+fn a_unit_is_a_suffix_or_not_stated() {
+    let names = |name: &str, kind| Names::new(&Family::new(name, kind).unit(Some(Unit::Second)));
+    assert_eq!(names("cpu", Kind::Sum).unit(), Some("seconds"));
+    assert_eq!(names("cpu", Kind::Sum).base(), "cpu_seconds");
+    assert_eq!(names("seconds", Kind::LastValue).unit(), None);
+    assert_eq!(Names::new(&Family::new("cpu", Kind::Sum)).unit(), None);
+}
+
+/// A character that an exposition doesn't have becomes an underscore, each for itself.
+#[test]
+fn illegal_characters_become_underscores() {
+    for (name, expected) in [
+        ("http.status:sum", "http_status:sum"),
+        ("my_metric", "my_metric"),
+        ("a.b_c", "a_b_c"),
+        ("métrica", "m_trica"),
+        ("label with 😱", "label_with__"),
+        ("0foo", "_0foo"),
+        ("", "_"),
+        ("a\nb\"c\\d\0", "a_b_c_d_"),
+    ] {
+        assert_eq!(main_name(name, Kind::LastValue, None), expected, "{name:?}");
+    }
+    assert_eq!(label("http.status:sum"), "http_status_sum");
+    assert_eq!(label("0"), "_0");
+    assert_eq!(label("route"), "route");
+}
+
+/// The gauge of a spiral names its window: in seconds when they are whole, else in the largest unit that fits.
+#[test]
+fn a_spiral_names_its_window() {
+    for (window, expected) in [
+        (Duration::from_secs(60), "items_window60s"),
+        (Duration::from_secs(7_200), "items_window7200s"),
+        (Duration::from_millis(500), "items_window500ms"),
+        (Duration::from_millis(1_500), "items_window1500ms"),
+        (Duration::from_micros(10), "items_window10us"),
+        (Duration::from_nanos(1_001), "items_window1001ns"),
+    ] {
+        let names = Names::new(&Family::new("items", Kind::Spiral).window(window));
+        assert_eq!((names.main().as_ref(), names.window()), ("items_total", Some(expected)));
+    }
+    assert_eq!(Names::new(&Family::new("items", Kind::Counter)).window(), None);
+}
+
+/// V4: what a family occupies, in any format.
+#[test]
+fn a_family_occupies_all_names_of_its_samples() {
+    let occupied = |kind| Names::new(&Family::new("x", kind).window(Duration::from_secs(1))).occupied();
+    assert_eq!(occupied(Kind::LastValue), ["x"]);
+    assert_eq!(occupied(Kind::Counter), ["x", "x_total", "x_created"]);
+    assert_eq!(occupied(Kind::Sum), ["x", "x_total", "x_created"]);
+    assert_eq!(occupied(Kind::Distribution), ["x", "x_bucket", "x_sum", "x_count", "x_created"]);
+    assert_eq!(occupied(Kind::Summary), ["x", "x_sum", "x_count", "x_created"]);
+    assert_eq!(occupied(Kind::Spiral), ["x", "x_total", "x_created", "x_window1s"]);
+}
+
+/// V4: two families that become one are refused, and the error names both and the name that they share.
+#[test]
+fn families_that_become_one_are_refused() {
+    use Kind::{Counter, Distribution, LastValue, Spiral, Sum, Summary};
+    let minute = Duration::from_secs(60);
+    for (first, second, exposed) in [
+        (Family::new("a.b", LastValue), Family::new("a_b", LastValue), "a_b"),
+        (Family::new("a.b", LastValue), Family::new("a.b", Summary), "a_b"),
+        (Family::new("a.count", Counter), Family::new("a.total", Counter), "a"),
+        (Family::new("a", Distribution), Family::new("a.sum", LastValue), "a_sum"),
+        (Family::new("a.bucket", LastValue), Family::new("a", Distribution), "a_bucket"),
+        (Family::new("a", Summary), Family::new("a.count", LastValue), "a_count"),
+        (Family::new("a", Sum), Family::new("a.created", LastValue), "a_created"),
+        (Family::new("a", Sum), Family::new("a", LastValue), "a"),
+        (Family::new("a", LastValue).unit(Some(Unit::Byte)), Family::new("a.bytes", LastValue), "a_bytes"),
+        (Family::new("a", Spiral).window(minute), Family::new("a.window60s", LastValue), "a_window60s"),
+        (Family::new("a", Spiral).window(minute), Family::new("a", Spiral).window(2 * minute), "a"),
+    ] {
+        let error = check_collisions([&first, &Family::new("other", LastValue), &second]).unwrap_err();
+        let NameCollision::Families { first: one, second: other, exposed: name } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*one, (first.name().to_owned(), first.kind()));
+        assert_eq!(*other, (second.name().to_owned(), second.kind()));
+        assert_eq!(name, exposed);
+        for word in [first.name(), second.name(), exposed, "name"] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+}
+
+/// V4: the same metric defined twice is said to be that.
+#[test]
+fn a_family_defined_twice_is_refused() {
+    let family = Family::new("a.b", Kind::Counter);
+    let message = check_collisions([&family, &family]).unwrap_err().to_string();
+    assert!(message.contains("\"a.b\" is defined twice"), "{message}");
+}
+
+/// V4: neighbours in name that stay apart are not refused.
+#[test]
+fn families_that_stay_apart_are_accepted() {
+    check_collisions(&[
+        Family::new("a.count", Kind::Counter),
+        Family::new("a.duration", Kind::Distribution).unit(Some(Unit::Second)),
+        Family::new("a.duration", Kind::Sum).unit(Some(Unit::Millisecond)),
+        Family::new("a.total.now", Kind::LastValue),
+        Family::new("a.body", Kind::Summary).labels(["a.b", "a.c"]),
+    ])
+    .unwrap();
+}
+
+/// V4: two labels that become one are refused as well.
+#[test]
+fn labels_that_become_one_are_refused() {
+    let family = Family::new("x", Kind::LastValue).labels(["a.b", "c", "a_b"]);
+    let message = check_collisions([&family]).unwrap_err().to_string();
+    assert_eq!(message, "the labels \"a.b\" and \"a_b\" of \"x\" would both be exposed as \"a_b\": rename one of them");
+}

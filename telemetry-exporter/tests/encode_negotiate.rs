@@ -1,0 +1,158 @@
+//! Which format a scraper gets.
+
+use proptest::prelude::*;
+use telemetry_exporter::negotiate::Format::{self, OpenMetrics, OpenMetricsDraft, Text};
+use telemetry_exporter::negotiate::negotiate;
+
+fn answer(accept: &str) -> Format {
+    negotiate([accept.as_bytes()])
+}
+
+/// The headers of scrapers, as they send them.
+#[test]
+fn scrapers_get_the_format_that_they_like_best() {
+    for (scraper, accept, expected) in [
+        (
+            "Prometheus 2.42",
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            OpenMetrics,
+        ),
+        (
+            "Prometheus 2.42 with native histograms",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            OpenMetrics,
+        ),
+        (
+            "Prometheus 2.53",
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            OpenMetrics,
+        ),
+        (
+            "Prometheus 3.5",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            OpenMetrics,
+        ),
+        (
+            "Prometheus 3.5 with native histograms",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            OpenMetrics,
+        ),
+        ("VictoriaMetrics", "text/plain;version=0.0.4;q=1,*/*;q=0.1", Text),
+        ("curl", "*/*", Text),
+        ("a browser", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", Text),
+    ] {
+        assert_eq!(answer(accept), expected, "{scraper}");
+    }
+}
+
+/// Who asks for nothing, or for nothing that there is, gets the text format.
+#[test]
+fn the_text_format_is_the_last_resort() {
+    assert_eq!(negotiate([]), Text);
+    for accept in [
+        "",
+        "*/*",
+        "text/*",
+        "text/html",
+        "application/json",
+        "garbage",
+        "/",
+        ";;;,,,=",
+        "application/openmetrics-text;version=2.0.0",
+        "text/plain;version=1.0.0;escaping=allow-utf-8",
+        "application/vnd.google.protobuf",
+        "application/openmetrics-text;q=bogus",
+        "application/openmetrics-text;q=2",
+        "application/openmetrics-text;q=-1",
+        "application/openmetrics-text;q=NaN",
+        "application/openmetrics-text;q=",
+        "*/*;q=0",
+        "text/plain;q=0, application/openmetrics-text;q=0",
+    ] {
+        assert_eq!(answer(accept), Text, "{accept:?}");
+    }
+}
+
+/// A version is honoured; without one, OpenMetrics is 1.0.0.
+#[test]
+fn versions_are_honoured() {
+    for (accept, expected) in [
+        ("application/openmetrics-text", OpenMetrics),
+        ("application/openmetrics-text;version=1.0.0", OpenMetrics),
+        ("application/openmetrics-text; version=\"1.0.0\" ; charset=utf-8", OpenMetrics),
+        ("Application/OpenMetrics-Text;Version=1.0.0", OpenMetrics),
+        ("application/openmetrics-text;version=0.0.1", OpenMetricsDraft),
+        (
+            "application/openmetrics-text;version=0.0.1;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4",
+            OpenMetricsDraft,
+        ),
+        ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
+        ("text/plain;version=1.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
+        ("application/openmetrics-text;version=1.0.0;escaping=bogus", OpenMetrics),
+        ("application/*", OpenMetrics),
+    ] {
+        assert_eq!(answer(accept), expected, "{accept:?}");
+    }
+}
+
+/// The highest `q` wins, the first of equals, and none with `q=0`.
+#[test]
+fn quality_decides_and_then_the_order() {
+    for (accept, expected) in [
+        ("application/openmetrics-text;q=0.4,text/plain;q=0.5", Text),
+        ("application/openmetrics-text;q=0.5,text/plain;q=0.4", OpenMetrics),
+        ("application/openmetrics-text;q=0.501,text/plain;q=0.5", OpenMetrics),
+        ("application/openmetrics-text,text/plain", OpenMetrics),
+        ("text/plain,application/openmetrics-text", Text),
+        ("application/openmetrics-text;q=0,text/plain", Text),
+        ("application/openmetrics-text;q=0.000,text/plain;q=0.001", Text),
+        ("text/plain;q=0,application/openmetrics-text;q=0.1", OpenMetrics),
+        ("text/plain;q=0,*/*", OpenMetrics),
+        ("text/plain;q=0", OpenMetrics),
+        ("application/openmetrics-text;q=0,*/*", Text),
+        ("*/*,application/openmetrics-text;q=0.5", Text),
+        ("*/*;q=0.1,application/openmetrics-text;q=0.5", OpenMetrics),
+        ("*/*;q=0,application/openmetrics-text;q=0.5", OpenMetrics),
+        // The clause with the version is the more specific one.
+        (
+            "application/openmetrics-text;q=1,application/openmetrics-text;version=1.0.0;q=0,text/plain;q=0.5",
+            OpenMetricsDraft,
+        ),
+        // A separator in quotes separates nothing.
+        ("text/html;a=\",application/openmetrics-text,\",text/plain", Text),
+        ("text/html;a=\"\\\",application/openmetrics-text\"", Text),
+    ] {
+        assert_eq!(answer(accept), expected, "{accept:?}");
+    }
+}
+
+/// Several headers are one list.
+#[test]
+fn headers_are_read_as_one_list() {
+    let headers: [&[u8]; 2] = [b"text/plain;q=0.5", b"application/openmetrics-text"];
+    assert_eq!(negotiate(headers), OpenMetrics);
+}
+
+/// The answer's own header, byte for byte.
+#[test]
+fn content_types_are_those_of_the_formats() {
+    assert_eq!(Text.content_type(), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(OpenMetrics.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(OpenMetricsDraft.content_type(), "application/openmetrics-text; version=0.0.1; charset=utf-8");
+    assert_eq!(Format::Json.content_type(), "application/json");
+}
+
+proptest! {
+    /// V5: whatever the header, there is an answer, and it is one that a scraper can read.
+    #[test]
+    fn any_header_has_an_answer(headers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4)) {
+        let format = negotiate(headers.iter().map(Vec::as_slice));
+        prop_assert!(format != Format::Json);
+    }
+
+    /// The same for headers that look like some.
+    #[test]
+    fn any_likely_header_has_an_answer(header in "((text|application|\\*)?/?(plain|openmetrics-text|\\*)?;?(q|version)?=?\"?(0|1)?\\.?(0\\.[014])?\\\\?\"?,?){0,6}") {
+        prop_assert!(answer(&header) != Format::Json);
+    }
+}
