@@ -1,1 +1,3 @@
 //! Serves the metrics of `telemetry-core` to Prometheus.
+
+pub mod serve;
