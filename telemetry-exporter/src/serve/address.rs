@@ -40,24 +40,20 @@ impl Address {
         if let Ok(address) = text.parse() {
             return Ok(address);
         }
-        // `:9464` is how other languages say "everywhere"; a lookup of the empty name would say something else.
-        let found: io::Result<Vec<SocketAddr>> = if text.starts_with(':') {
-            Err(io::Error::new(ErrorKind::InvalidInput, "the host is missing"))
-        } else {
-            text.to_socket_addrs().map(Iterator::collect)
-        };
-        let found = match found {
-            Ok(found) => found,
-            Err(source) => return Err(ServeError::Address { text, source }),
-        };
-        match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
-            Some(address) => Ok(*address),
-            None => {
-                let source = io::Error::new(ErrorKind::NotFound, "the name has no address");
-                Err(ServeError::Address { text, source })
-            }
-        }
+        look_up(&text).map_err(|source| ServeError::Address { text, source })
     }
+}
+
+/// The address of a host name and a port.
+fn look_up(text: &str) -> io::Result<SocketAddr> {
+    // What is no name is not asked for: the answer could take seconds, and `:9464` would have one.
+    let host = text.rsplit_once(':').map_or("", |(host, _)| host);
+    if host.is_empty() || !host.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '.' | '_')) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "no host name and port"));
+    }
+    let found: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address"))
 }
 
 impl Default for Address {

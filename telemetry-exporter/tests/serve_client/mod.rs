@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use telemetry_exporter::serve::{Chunks, Exposition, Scrape, ScrapeError, Server, Step};
 
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-pub const CHUNK: usize = 64 * 1024;
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CHUNK: usize = 64 * 1024;
 /// Far beyond what anything here takes; a test that waits for so long has failed.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 struct Opens<F>(F);
 
@@ -34,19 +34,19 @@ impl<F: FnMut(&mut Vec<u8>) -> Result<Step, ScrapeError> + Send> Chunks for Next
     }
 }
 
-pub fn opens<F>(open: F) -> impl Exposition
+pub(crate) fn opens<F>(open: F) -> impl Exposition
 where
     F: Fn(&Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> + Send + Sync + 'static,
 {
     Opens(open)
 }
 
-pub fn chunks(next: impl FnMut(&mut Vec<u8>) -> Result<Step, ScrapeError> + Send + 'static) -> Box<dyn Chunks> {
+pub(crate) fn chunks(next: impl FnMut(&mut Vec<u8>) -> Result<Step, ScrapeError> + Send + 'static) -> Box<dyn Chunks> {
     Box::new(Nexts(next))
 }
 
 /// A body of one chunk.
-pub fn text(text: impl Into<String>) -> Box<dyn Chunks> {
+pub(crate) fn text(text: impl Into<String>) -> Box<dyn Chunks> {
     let text = text.into();
     chunks(move |buffer| {
         buffer.extend_from_slice(text.as_bytes());
@@ -55,7 +55,7 @@ pub fn text(text: impl Into<String>) -> Box<dyn Chunks> {
 }
 
 /// A body of `count` chunks of 64 KiB, each of one letter, the next in the next chunk.
-pub fn letters(count: usize) -> Box<dyn Chunks> {
+pub(crate) fn letters(count: usize) -> Box<dyn Chunks> {
     let mut at = 0;
     chunks(move |buffer| {
         buffer.resize(CHUNK, letter(at));
@@ -64,79 +64,79 @@ pub fn letters(count: usize) -> Box<dyn Chunks> {
     })
 }
 
-pub fn letter(chunk: usize) -> u8 {
+pub(crate) fn letter(chunk: usize) -> u8 {
     b'a' + u8::try_from(chunk % 26).expect("below 26")
 }
 
-pub fn serve(exposition: impl Exposition) -> Server {
+pub(crate) fn serve(exposition: impl Exposition) -> Server {
     Server::bind("127.0.0.1:0", exposition).expect("a free port")
 }
 
 /// Serves `one 1` at both targets.
-pub fn serve_one() -> Server {
+pub(crate) fn serve_one() -> Server {
     serve(opens(|_| Ok(text("one 1\n"))))
 }
 
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Whether the body ended where its head says; `false` if the connection ended first.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(key, _)| key == name);
         let value = found.next().map(|(_, value)| &**value);
         assert!(found.next().is_none(), "{name} is there twice");
         value
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("a listener");
         stream.set_read_timeout(Some(LONG)).expect("a timeout");
         stream.set_write_timeout(Some(LONG)).expect("a timeout");
         Self { stream, unread: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: &str) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: &str) -> &mut Self {
         self.stream.write_all(bytes.as_bytes()).expect("a server that reads");
         self
     }
 
-    pub fn request(&mut self, method: &str, path: &str) -> &mut Self {
+    pub(crate) fn request(&mut self, method: &str, path: &str) -> &mut Self {
         self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
     }
 
-    pub fn get(&mut self, path: &str) -> Response {
+    pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request("GET", path).response()
     }
 
     /// Reads one response.
-    pub fn response(&mut self) -> Response {
+    pub(crate) fn response(&mut self) -> Response {
         self.read(true).expect("a response")
     }
 
     /// Reads one response to a `HEAD`.
-    pub fn head(&mut self) -> Response {
+    pub(crate) fn head(&mut self) -> Response {
         self.read(false).expect("a response")
     }
 
     /// Whether the server closes the connection without a further byte.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && matches!(self.fill(), Ok(false))
     }
 
