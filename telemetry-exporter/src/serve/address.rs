@@ -1,0 +1,195 @@
+//! Where the endpoint listens, and what can go wrong before it does.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+
+/// Where a server listens: an address, or its text.
+///
+/// The text is an IP and a port (`127.0.0.1:9464`, `[::1]:9464`) or a host name and a port (`localhost:9464`). A name
+/// stands for one address: its first of version 4, else its first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(Form);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    Socket(SocketAddr),
+    Text(String),
+}
+
+impl Address {
+    /// The loopback address, with the port that OpenTelemetry assigns to Prometheus exporters.
+    pub const DEFAULT: Self = Self(Form::Socket(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)));
+
+    /// Binds without `SO_REUSEPORT`: two servers on one port would each show half of the scrapes.
+    pub(super) fn bind(self) -> Result<TcpListener, ServeError> {
+        let address = self.resolve()?;
+        TcpListener::bind(address).map_err(|source| match source.kind() {
+            ErrorKind::AddrInUse => ServeError::Taken { address, source },
+            ErrorKind::PermissionDenied => ServeError::Denied { address, source },
+            ErrorKind::AddrNotAvailable => ServeError::Foreign { address, source },
+            _ => ServeError::Bind { address, source },
+        })
+    }
+
+    fn resolve(self) -> Result<SocketAddr, ServeError> {
+        let text = match self.0 {
+            Form::Socket(address) => return Ok(address),
+            Form::Text(text) => text,
+        };
+        if let Ok(address) = text.parse() {
+            return Ok(address);
+        }
+        look_up(&text).map_err(|source| ServeError::Address { text, source })
+    }
+}
+
+/// The address of a host name and a port.
+fn look_up(text: &str) -> io::Result<SocketAddr> {
+    // What is no name is not asked for: the answer could take seconds, and `:9464` would have one.
+    let host = text.rsplit_once(':').map_or("", |(host, _)| host);
+    if host.is_empty() || !host.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '.' | '_')) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "no host name and port"));
+    }
+    let found: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address"))
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Socket(address) => address.fmt(f),
+            Form::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self(Form::Socket(address))
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for Address {
+    fn from((ip, port): (I, u16)) -> Self {
+        Self(Form::Socket(SocketAddr::new(ip.into(), port)))
+    }
+}
+
+impl From<&str> for Address {
+    fn from(text: &str) -> Self {
+        Self(Form::Text(text.to_owned()))
+    }
+}
+
+impl From<String> for Address {
+    fn from(text: String) -> Self {
+        Self(Form::Text(text))
+    }
+}
+
+/// Why a server could not be started. The application goes on without it, or tries again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The text is no address, or its host name has none.
+    Address {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// Somebody else listens there.
+    Taken {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// This process may not listen there.
+    Denied {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address belongs to no interface of this machine.
+    Foreign {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused to listen there for another reason.
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The event loop of the server could not be made; the process may be out of file descriptors.
+    Runtime {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The thread of the server could not be started.
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { text, .. } => write!(
+                f,
+                "{text:?} is not an address to listen on; write an IP and a port, as in 127.0.0.1:9464 or [::1]:9464, \
+                 or 0.0.0.0:9464 for every interface"
+            ),
+            Self::Taken { address, .. } => write!(
+                f,
+                "{address} is taken by another listener; stop it or choose another port, or port 0 for any that is \
+                 free"
+            ),
+            Self::Denied { address, .. } => write!(
+                f,
+                "this process may not listen on {address}; ports below 1024 commonly need a privilege, so choose a \
+                 higher one"
+            ),
+            Self::Foreign { address, .. } => write!(
+                f,
+                "{address} belongs to no interface of this machine; choose 127.0.0.1, the address of an interface, \
+                 or 0.0.0.0 for all of them"
+            ),
+            Self::Bind { address, .. } => write!(f, "cannot listen on {address}"),
+            Self::Runtime { .. } => {
+                f.write_str("cannot make the event loop of the endpoint; check the limit of open files")
+            }
+            Self::Thread { .. } => {
+                f.write_str("cannot start the thread of the endpoint; check the limits of threads and memory")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address { source, .. }
+            | Self::Taken { source, .. }
+            | Self::Denied { source, .. }
+            | Self::Foreign { source, .. }
+            | Self::Bind { source, .. }
+            | Self::Runtime { source }
+            | Self::Thread { source } => Some(source),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Clients that send nothing, too slowly, too much, or do not read; and the good one beside them.
+
+mod serve_client;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use serve_client::{CHUNK, Client, LONG, chunks, letter, letters, opens, serve, serve_one, text};
+use telemetry_exporter::serve::{Exposition, Limits, Server, Step};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+fn serve_with(limits: Limits, exposition: impl Exposition) -> Server {
+    Server::builder().listen("127.0.0.1:0").limits(limits).serve(exposition).expect("a free port")
+}
+
+fn is_served(address: SocketAddr) {
+    let response = Client::connect(address).get("/metrics?small");
+    assert_eq!((response.status, response.text()), (200, "one 1\n"));
+}
+
+/// 50 MB, or one line for `?small`; counts the chunks that were asked for.
+fn large_or_small(asked: &Arc<AtomicUsize>) -> impl Exposition + use<> {
+    let asked = asked.clone();
+    opens(move |scrape| {
+        if scrape.query == Some("small") {
+            return Ok(text("one 1\n"));
+        }
+        let (asked, mut at) = (asked.clone(), 0);
+        Ok(chunks(move |buffer| {
+            asked.fetch_add(1, SeqCst);
+            buffer.resize(CHUNK, letter(at));
+            at += 1;
+            Ok(if at == 800 { Step::Last } else { Step::More })
+        }))
+    })
+}
+
+/// Whether the server cut the connection, told by a write that fails: a client that does not read sees it no sooner.
+fn is_cut(client: &mut Client) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        match client.stream.write_all(b"x") {
+            Ok(()) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        }
+    }
+    false
+}
+
+#[test]
+fn a_client_that_never_sends_is_closed() {
+    let server = serve_with(Limits::default().head_time(SHORT), opens(|_| Ok(text("one 1\n"))));
+    let mut client = Client::connect(server.local_addr());
+    assert!(client.is_closed());
+    is_served(server.local_addr());
+}
+
+#[test]
+fn a_client_that_dribbles_its_head_is_closed_in_the_middle() {
+    let server = serve_with(Limits::default().head_time(SHORT), opens(|_| Ok(text("one 1\n"))));
+    let mut client = Client::connect(server.local_addr());
+    client.send("GET /metrics HTTP/1.1\r\nX: ");
+    assert!(is_cut(&mut client), "each byte came in time, the head did not");
+    is_served(server.local_addr());
+}
+
+#[test]
+fn the_head_of_a_second_request_has_its_own_time() {
+    let limits = Limits::default().head_time(SHORT).idle_time(LONG);
+    let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
+    let mut client = Client::connect(server.local_addr());
+    assert_eq!(client.get("/metrics").status, 200);
+    // Longer than a head may take: between requests it is the idle time that counts.
+    std::thread::sleep(2 * SHORT);
+    assert_eq!(client.get("/metrics").status, 200);
+    client.send("GET /met");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_connection_that_stays_idle_is_closed() {
+    let limits = Limits::default().head_time(LONG).idle_time(SHORT);
+    let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
+    let mut client = Client::connect(server.local_addr());
+    assert_eq!(client.get("/metrics").status, 200);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_and_costs_a_few_chunks() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = serve_with(Limits::default().stall_time(2 * SHORT), large_or_small(&asked));
+    let mut stalled = Client::connect(server.local_addr());
+    stalled.request("GET", "/metrics");
+    is_served(server.local_addr());
+    assert!(is_cut(&mut stalled));
+    is_served(server.local_addr());
+    // What the system's buffers took is asked for, and one more; the rest of the 800 never is. On Linux they take 6 MB
+    // by default, 10 MB at most.
+    assert!(asked.load(SeqCst) < 400, "{asked:?} chunks were made for nobody");
+}
+
+#[test]
+fn a_client_that_reads_too_slowly_is_cut_at_the_end_of_its_response_time() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let limits = Limits::default().stall_time(LONG).response_time(3 * SHORT);
+    let server = serve_with(limits, large_or_small(&asked));
+    let mut slow = Client::connect(server.local_addr());
+    slow.request("GET", "/metrics");
+    let mut bytes = [0; CHUNK];
+    let start = Instant::now();
+    // It would take minutes at this rate.
+    let error = loop {
+        assert!(start.elapsed() < LONG, "it is still being served");
+        match slow.stream.read(&mut bytes) {
+            Ok(0) => panic!("an end in order"),
+            Ok(_) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    is_served(server.local_addr());
+}
+
+#[test]
+fn a_client_that_rests_less_than_the_stall_time_gets_everything() {
+    let server = serve_with(Limits::default().stall_time(LONG), opens(|_| Ok(letters(300))));
+    let mut client = Client::connect(server.local_addr());
+    client.request("GET", "/metrics");
+    std::thread::sleep(3 * SHORT);
+    let response = client.response();
+    assert!(response.complete);
+    assert_eq!(response.body.len(), 300 * CHUNK);
+}
+
+#[test]
+fn a_head_that_is_too_long_is_431() {
+    let server = serve_one();
+    let mut client = Client::connect(server.local_addr());
+    client.send(&format!("GET /metrics HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(20 * 1024)));
+    assert_eq!(client.response().status, 431);
+    assert!(client.is_closed());
+    let mut client = Client::connect(server.local_addr());
+    client.send(&format!("GET /metrics HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(12 * 1024)));
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn a_query_that_is_too_long_is_431() {
+    let server = serve_one();
+    let mut client = Client::connect(server.local_addr());
+    client.send(&format!("GET /metrics?{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(20 * 1024)));
+    assert_eq!(client.response().status, 431);
+}
+
+#[test]
+fn a_head_with_too_many_headers_is_431() {
+    let server = serve_one();
+    for (count, status) in [(99, 200), (200, 431)] {
+        let mut client = Client::connect(server.local_addr());
+        client.send(&format!("GET /metrics HTTP/1.1\r\nHost: t\r\n{}\r\n", "X: y\r\n".repeat(count)));
+        assert_eq!(client.response().status, status, "{count} headers");
+    }
+}
+
+#[test]
+fn a_scraper_gets_in_while_silent_sockets_hold_every_place() {
+    let limits = Limits::default().connections(64).head_time(LONG);
+    let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
+    let _silent: Vec<Client> = (0..64).map(|_| Client::connect(server.local_addr())).collect();
+    for _ in 0..5 {
+        is_served(server.local_addr());
+    }
+}
+
+#[test]
+fn a_scraper_gets_in_while_every_other_client_has_stopped_reading() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let limits = Limits::default().connections(4).scrapes(4).stall_time(LONG);
+    let server = serve_with(limits, large_or_small(&asked));
+    let mut stalled: Vec<Client> = (0..4).map(|_| Client::connect(server.local_addr())).collect();
+    for client in &mut stalled {
+        client.request("GET", "/metrics");
+    }
+    is_served(server.local_addr());
+}
+
+#[test]
+fn seventy_clients_are_all_served_by_sixty_four_places() {
+    let server = serve_with(Limits::default().head_time(LONG), opens(|_| Ok(text("one 1\n"))));
+    let address = server.local_addr();
+    let clients: Vec<_> = (0..70).map(|_| std::thread::spawn(move || is_served(address))).collect();
+    for client in clients {
+        client.join().expect("a scrape");
+    }
+    // And all of them open at once: the ones that were served make room for the next.
+    let mut open = Vec::new();
+    for _ in 0..70 {
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/metrics").status, 200);
+        open.push(client);
+    }
+    let mut closed = 0;
+    for client in &mut open {
+        client.stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a timeout");
+        closed += usize::from(client.is_closed());
+    }
+    assert_eq!(closed, 6, "the oldest made room");
+}
+
+#[test]
+fn a_client_waits_while_every_place_is_in_use() {
+    let limits = Limits::default().connections(1);
+    let server = serve_with(limits, opens(|_| Ok(letters(400))));
+    let mut first = Client::connect(server.local_addr());
+    first.request("GET", "/metrics");
+    let mut second = Client::connect(server.local_addr());
+    second.request("GET", "/metrics");
+    let (first, second) = (first.response(), second.response());
+    assert!(first.complete && second.complete);
+}
+
+#[test]
+fn a_scrape_beyond_the_limit_is_503_and_other_pages_are_not() {
+    let (asked, limits) = (Arc::new(AtomicUsize::new(0)), Limits::default().scrapes(1));
+    let server = serve_with(limits, large_or_small(&asked));
+    let mut large = Client::connect(server.local_addr());
+    large.request("GET", "/metrics");
+    // It reads now and then, so it is not taken for one that has stopped.
+    let mut bytes = vec![0; CHUNK];
+    large.stream.read_exact(&mut bytes).expect("a chunk");
+    let response = Client::connect(server.local_addr()).get("/metrics");
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    assert_eq!(Client::connect(server.local_addr()).get("/").status, 200);
+    // Its end, and the place is free.
+    drop(large);
+    let start = Instant::now();
+    while Client::connect(server.local_addr()).get("/metrics?small").status != 200 {
+        assert!(start.elapsed() < LONG, "the place of a client that left is never freed");
+    }
+}
+
+#[test]
+fn a_large_scrape_does_not_keep_the_thread_to_itself() {
+    // A body that has no end, and a client that reads as fast as it can.
+    let server = serve(opens(|scrape| {
+        Ok(match scrape.query {
+            Some("small") => text("one 1\n"),
+            _ => chunks(|buffer| {
+                buffer.resize(CHUNK, b'x');
+                Ok(Step::More)
+            }),
+        })
+    }));
+    let address = server.local_addr();
+    let mut endless = Client::connect(address);
+    endless.request("GET", "/metrics");
+    let reader = std::thread::spawn(move || {
+        let mut bytes = vec![0; CHUNK];
+        while endless.stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
+    });
+    for _ in 0..20 {
+        is_served(address);
+    }
+    drop(server);
+    reader.join().expect("a reader that sees the end");
+}
