@@ -11,6 +11,7 @@ pub mod value;
 
 // Emitting.
 mod callsite;
+mod dynamic;
 pub mod event;
 mod macros;
 pub mod span;
@@ -18,9 +19,11 @@ pub mod typed;
 
 // Dispatching.
 pub mod dispatch;
+pub mod failure;
 pub mod handler;
 pub mod lane;
 mod queue;
+pub mod scope;
 
 // What can be read.
 pub mod family;
@@ -33,7 +36,9 @@ mod series;
 mod clock;
 mod sync;
 
-pub use callsite::Callsite;
+pub use callsite::{Callsite, callsites};
+pub use dispatch::{Dispatch, attach, detach, handlers};
+pub use dynamic::{DynamicEvent, DynamicEventError};
 pub use event::Event;
 pub use typed::TypedEvent;
 pub use unit::Unit;

@@ -1,0 +1,197 @@
+//! What happens to an event of each callsite: the plans of one dispatcher, in one immutable table.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+
+use crate::callsite::Callsite;
+use crate::dispatch::registry::{self, Plans};
+use crate::dispatch::{Inner, context};
+use crate::event::Event;
+use crate::failure::{self, Payload};
+use crate::handler::{Bound, Record};
+use crate::lane::{Deliver, Lane};
+
+pub(crate) type Order = registry::Order<&'static Callsite, Table>;
+
+/// The plans of one dispatcher.
+pub(crate) struct Table {
+    // The list that the plans were made of.
+    records: Arc<[Arc<Record>]>,
+    // By position of the callsite. Shorter than the callsites where nothing is attached to the last ones.
+    plans: Box<[Option<Plan>]>,
+}
+
+/// What is attached to one callsite: inline steps first, in the order of attachment, then a step for each lane.
+pub(crate) type Plan = Arc<[Step]>;
+
+pub(crate) enum Step {
+    Inline(Call),
+    /// One copy of the event for a lane, however many handlers are on it.
+    Cast {
+        lane: Lane,
+        batch: Arc<dyn Deliver>,
+    },
+}
+
+/// A handler that panicked when it was asked what it wants of a callsite.
+pub(crate) struct BindFailure {
+    pub(crate) record: Arc<Record>,
+    pub(crate) event: &'static str,
+    pub(crate) payload: Payload,
+}
+
+impl Plans for Table {
+    fn wants(&self, index: usize) -> bool {
+        self.plan(index).is_some()
+    }
+}
+
+impl Table {
+    pub(crate) fn empty() -> Self {
+        Self { records: Arc::new([]), plans: Box::new([]) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn plan(&self, index: usize) -> Option<&Plan> {
+        self.plans.get(index)?.as_ref()
+    }
+
+    /// Plans `order` for the handlers of `records`: the previous table itself when nothing changes.
+    ///
+    /// Runs user code: `bind` of the handlers that are new, or for which callsites are new.
+    pub(crate) fn build(order: &Order, records: Arc<[Arc<Record>]>, failures: &mut Vec<BindFailure>) -> Arc<Self> {
+        let previous = &order.previous;
+        let changed = changed(&previous.records, &records);
+        if changed.is_empty() && order.planned == order.sites.len() {
+            return Arc::clone(previous);
+        }
+
+        let mut plans = Vec::with_capacity(order.sites.len());
+        for (index, site) in order.sites.iter().enumerate() {
+            let name = site.metadata().name();
+            let is_as_before = index < order.planned && !changed.iter().any(|record| record.matches(name));
+            plans.push(if is_as_before {
+                previous.plan(index).cloned()
+            } else {
+                Self::build_plan(index, site, &records, failures)
+            });
+        }
+        plans.truncate(plans.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
+        if changed.is_empty() && plans.len() == previous.plans.len() {
+            // Only callsites that nobody listens to are new: no emitter need look at another table.
+            return Arc::clone(previous);
+        }
+        Arc::new(Self { records, plans: plans.into() })
+    }
+
+    fn build_plan(
+        index: usize,
+        site: &'static Callsite,
+        records: &[Arc<Record>],
+        failures: &mut Vec<BindFailure>,
+    ) -> Option<Plan> {
+        let metadata = site.metadata();
+        let mut steps = Vec::new();
+        let mut batches: Vec<(Lane, Vec<Call>)> = Vec::new();
+        for record in records.iter().filter(|record| record.matches(metadata.name())) {
+            let bound = match record.bind(index, metadata) {
+                Ok(Some(bound)) => bound,
+                Ok(None) => continue,
+                Err(payload) => {
+                    failures.push(BindFailure { record: Arc::clone(record), event: metadata.name(), payload });
+                    continue;
+                }
+            };
+            let guard = match (bound.cannot_panic(), metadata.name() == failure::EVENT) {
+                (true, _) => Guard::None,
+                (false, false) => Guard::Panics,
+                (false, true) => Guard::PanicsAtFailures,
+            };
+            let call = Call { bound, guard, record: Arc::clone(record) };
+            match &record.lane {
+                None => steps.push(Step::Inline(call)),
+                Some(lane) => match batches.iter_mut().find(|(other, _)| other.is(lane)) {
+                    Some((_, calls)) => calls.push(call),
+                    None => batches.push((lane.clone(), vec![call])),
+                },
+            }
+        }
+        for (lane, calls) in batches {
+            let owner = Weak::clone(&calls[0].record.owner);
+            steps.push(Step::Cast { lane, batch: Arc::new(Batch { owner, calls: calls.into() }) });
+        }
+        (!steps.is_empty()).then(|| steps.into())
+    }
+}
+
+/// What stands in one list and not in the other, and perhaps more: whatever lies between their common ends.
+fn changed<'a>(before: &'a [Arc<Record>], after: &'a [Arc<Record>]) -> Vec<&'a Record> {
+    let is_same = |(before, after): &(&Arc<Record>, &Arc<Record>)| Arc::ptr_eq(before, after);
+    let head = before.iter().zip(after).take_while(is_same).count();
+    let (before, after) = (&before[head..], &after[head..]);
+    let tail = before.iter().rev().zip(after.iter().rev()).take_while(is_same).count();
+    before[..before.len() - tail].iter().chain(&after[..after.len() - tail]).map(|record| &**record).collect()
+}
+
+impl Step {
+    #[inline]
+    pub(crate) fn run(&self, event: &Event<'_>) {
+        match self {
+            Self::Inline(call) => call.run(event),
+            Self::Cast { lane, batch } => lane.cast(event, batch),
+        }
+    }
+}
+
+/// A handler's bound form, and what to do when it panics.
+pub(crate) struct Call {
+    bound: Arc<dyn Bound>,
+    guard: Guard,
+    record: Arc<Record>,
+}
+
+/// What stands around a call.
+#[derive(Clone, Copy)]
+enum Guard {
+    /// Nothing: the handler has promised not to panic.
+    None,
+    Panics,
+    /// The event is one that tells of failures, so a handler that failed at one before is passed over.
+    PanicsAtFailures,
+}
+
+impl Call {
+    #[inline]
+    fn run(&self, event: &Event<'_>) {
+        let standing = &self.record.standing;
+        let is_called = match self.guard {
+            Guard::None => return self.bound.handle(event),
+            Guard::Panics => standing.serves(),
+            Guard::PanicsAtFailures => standing.hears_failures() && standing.serves(),
+        };
+        if !is_called {
+            return;
+        }
+        // Unwind safe: after a panic nothing but the handler's own state can be half-way, and by its policy it is
+        // either not called again or has said that it can go on.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.bound.handle(event))) {
+            failure::handling(&self.record, event.name(), payload);
+        }
+    }
+}
+
+/// The handlers of one callsite that are on one lane.
+struct Batch {
+    owner: Weak<Inner>,
+    calls: Box<[Call]>,
+}
+
+impl Deliver for Batch {
+    /// On the lane's worker: what the handlers emit there goes where it would go had they run on the emitting thread.
+    fn deliver(&self, event: &Event<'_>) {
+        let _scope = context::enter_owner(&self.owner);
+        for call in &self.calls {
+            call.run(event);
+        }
+    }
+}
