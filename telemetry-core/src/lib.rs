@@ -69,10 +69,10 @@ pub use telemetry_macros::{Event, TagValue, instrument};
 pub mod __private {
     pub use inventory;
 
-    pub use crate::macros::{checked, measurement, tag};
+    pub use crate::macros::constant::{checked, checked_end, measurement, tag};
     pub use crate::span::held::{HeldByCopy, HeldByReference, Hold};
     pub use crate::span::outcome::{Judge, JudgedByOutcome, JudgedOk};
     pub use crate::span::site::{
-        DURATION, SYSTEM_TIME, Sites, count_at_stop, places_of_extras, tags_at_exception, tags_at_stop,
+        DURATION, SYSTEM_TIME, Sites, check_room, count_at_stop, places_of_extras, tags_at_exception, tags_at_stop,
     };
 }

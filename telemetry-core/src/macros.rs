@@ -1,14 +1,12 @@
 //! `emit!` and `span!`, and the constant functions that they expand to.
 //!
-//! Everything that can be wrong with an event is found while its static is evaluated, so at compile time: the name by
-//! [`crate::name::fault`], fields of the same name by [`checked`].
+//! Everything that can be wrong with an event is found while its static is evaluated, so at compile time: see
+//! [`constant`].
 //!
 //! Hygiene: paths go through `$crate` or `::core`, statics live in a block of their own that no expression of the
 //! caller is part of, and what the caller's expressions can see are local variables, which macros keep apart.
 
-use crate::event::{MeasurementField, Metadata, TagField};
-use crate::name;
-use crate::unit::Unit;
+pub(crate) mod constant;
 
 /// Emits an event: a name, measurements, tags.
 ///
@@ -46,6 +44,7 @@ macro_rules! emit {
         $(,)?
     ) => {{
         let callsite = $crate::__callsite!(
+            checked(),
             $name,
             &[$($($crate::__private::measurement(
                 ::core::stringify!($measurement),
@@ -142,19 +141,22 @@ macro_rules! span {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __callsite {
-    ($name:expr, $measurements:expr, $tags:expr $(,)?) => {{
-        static METADATA: $crate::event::Metadata = $crate::__private::checked($crate::event::Metadata::new(
-            $name,
-            "",
-            $measurements,
-            $tags,
-            $crate::event::Origin::AdHoc,
-            $crate::event::Location {
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-            },
-        ));
+    ($check:ident($($shared:expr)?), $name:expr, $measurements:expr, $tags:expr $(,)?) => {{
+        static METADATA: $crate::event::Metadata = $crate::__private::$check(
+            $($shared,)?
+            $crate::event::Metadata::new(
+                $name,
+                "",
+                $measurements,
+                $tags,
+                $crate::event::Origin::AdHoc,
+                $crate::event::Location {
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+            ),
+        );
         static CALLSITE: $crate::Callsite = $crate::Callsite::new(&METADATA);
         $crate::__private::inventory::submit! { &CALLSITE }
         &CALLSITE
@@ -168,19 +170,23 @@ macro_rules! __span_sites {
     ($name:expr, [$($tag:ident)*], [$($measurement:ident ($unit:expr))*], [$($extra:ident)*] $(,)?) => {{
         const TAGS: &[$crate::event::TagField] = &[$($crate::__private::tag(::core::stringify!($tag))),*];
         const EXTRAS: &[$crate::event::TagField] = &[$($crate::__private::tag(::core::stringify!($extra))),*];
+        const MEASUREMENTS: &[$crate::event::MeasurementField] = &[
+            $crate::__private::DURATION,
+            $($crate::__private::measurement(::core::stringify!($measurement), $unit)),*
+        ];
         const AT_STOP: ::core::primitive::usize = $crate::__private::count_at_stop(TAGS, EXTRAS);
         const AT_EXCEPTION: ::core::primitive::usize = TAGS.len() + 2;
+        const _: () = $crate::__private::check_room(AT_STOP, AT_EXCEPTION, MEASUREMENTS.len());
         static SITES: $crate::__private::Sites = $crate::__private::Sites::new(
-            $crate::__callsite!(::core::concat!($name, ".start"), &[$crate::__private::SYSTEM_TIME], TAGS),
+            $crate::__callsite!(checked(), ::core::concat!($name, ".start"), &[$crate::__private::SYSTEM_TIME], TAGS),
             $crate::__callsite!(
+                checked_end(TAGS.len()),
                 ::core::concat!($name, ".stop"),
-                &[
-                    $crate::__private::DURATION,
-                    $($crate::__private::measurement(::core::stringify!($measurement), $unit)),*
-                ],
+                MEASUREMENTS,
                 &$crate::__private::tags_at_stop::<AT_STOP>(TAGS, EXTRAS),
             ),
             $crate::__callsite!(
+                checked_end(TAGS.len()),
                 ::core::concat!($name, ".exception"),
                 &[$crate::__private::DURATION],
                 &$crate::__private::tags_at_exception::<AT_EXCEPTION>(TAGS),
@@ -240,118 +246,4 @@ macro_rules! __unit {
     ($unit:ident $(($noun:literal))?) => {
         ::core::option::Option::Some($crate::Unit::$unit $(($noun))?)
     };
-}
-
-/// A measurement that a macro names.
-#[must_use]
-pub const fn measurement(name: &'static str, unit: Option<Unit>) -> MeasurementField {
-    MeasurementField { name: plain(name), unit, description: "" }
-}
-
-/// A tag that a macro names; its type, and with it the set of its values, is not known there.
-#[must_use]
-pub const fn tag(name: &'static str) -> TagField {
-    TagField { name: plain(name), variants: None, description: "" }
-}
-
-/// The name behind a raw identifier.
-const fn plain(name: &'static str) -> &'static str {
-    match name.as_bytes() {
-        [b'r', b'#', ..] => name.split_at(2).1,
-        _ => name,
-    }
-}
-
-/// Gives `metadata` back when it is that of a possible event.
-///
-/// # Panics
-///
-/// When the name is not that of an event, or two measurements, or two tags, have one name: at compile time, as the
-/// macros call this in the initialiser of a static.
-#[must_use]
-pub const fn checked(metadata: Metadata) -> Metadata {
-    if let Some(fault) = name::fault(metadata.name()) {
-        fail(&[
-            "`",
-            metadata.name(),
-            "` is not the name of an event: ",
-            fault,
-            "; write segments of letters, digits and `_`, joined by dots, as in `http.request.stop`",
-        ]);
-    }
-    let measurements = metadata.measurements();
-    let mut at = 0;
-    while at < measurements.len() {
-        check_field(measurements[at].name);
-        let mut before = 0;
-        while before < at {
-            if same(measurements[before].name, measurements[at].name) {
-                fail(&["the event `", metadata.name(), "` has two measurements named `", measurements[at].name, "`"]);
-            }
-            before += 1;
-        }
-        at += 1;
-    }
-    let tags = metadata.tags();
-    let mut at = 0;
-    while at < tags.len() {
-        check_field(tags[at].name);
-        if position(tags, tags[at].name) < at {
-            fail(&["the event `", metadata.name(), "` has two tags named `", tags[at].name, "`"]);
-        }
-        at += 1;
-    }
-    metadata
-}
-
-const fn check_field(field: &str) {
-    if let Some(fault) = name::fault(field) {
-        fail(&["`", field, "` is not the name of a field: ", fault]);
-    }
-}
-
-/// Where `name` stands among `tags`; their number when it does not.
-pub(crate) const fn position(tags: &[TagField], name: &str) -> usize {
-    let mut at = 0;
-    while at < tags.len() && !same(tags[at].name, name) {
-        at += 1;
-    }
-    at
-}
-
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut at = 0;
-    while at < a.len() {
-        if a[at] != b[at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
-}
-
-/// Panics with the pieces joined: a constant can't format, so they are copied into one text.
-const fn fail(pieces: &[&str]) -> ! {
-    let mut text = [0; 512];
-    let mut length = 0;
-    let mut piece = 0;
-    while piece < pieces.len() {
-        let bytes = pieces[piece].as_bytes();
-        let mut at = 0;
-        while at < bytes.len() && length < text.len() {
-            text[length] = bytes[at];
-            length += 1;
-            at += 1;
-        }
-        piece += 1;
-    }
-    match std::str::from_utf8(text.split_at(length).0) {
-        Ok(text) => panic!("{}", text),
-        // Cut within a character: the text was longer than the room for it.
-        Err(_) => panic!("a name is not valid, and too long to be shown"),
-    }
 }

@@ -33,7 +33,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::event::SpanContext;
 use crate::value::{Number, Value};
 
-mod context;
+pub(crate) mod context;
 mod future;
 pub(crate) mod held;
 pub(crate) mod outcome;
@@ -46,7 +46,7 @@ pub use stop::{Extras, StopMeasurement, StopTag};
 
 use context::Current;
 use held::Held;
-use site::{MAX_TAGS, Sites};
+use site::{MAX_FIELDS, Sites};
 
 /// A span that has not started; made by [`span!`](crate::span!).
 ///
@@ -315,14 +315,14 @@ impl<const TAGS: usize, X: Extras> Drop for Running<'_, TAGS, X> {
 
 /// Values side by side on the stack, as many as a span can have.
 struct Row<T> {
-    // Invariant: `length <= MAX_TAGS`; the macro refuses a span with more at compile time.
-    values: [T; MAX_TAGS],
+    // Invariant: `length <= MAX_FIELDS`; the macro refuses a span with more at compile time.
+    values: [T; MAX_FIELDS],
     length: usize,
 }
 
 impl<T: Copy> Row<T> {
     const fn new(empty: T) -> Self {
-        Self { values: [empty; MAX_TAGS], length: 0 }
+        Self { values: [empty; MAX_FIELDS], length: 0 }
     }
 
     fn push(&mut self, value: T) {

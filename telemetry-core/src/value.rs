@@ -61,6 +61,11 @@ impl fmt::Display for Number {
 }
 
 /// A type that can be measured: integers up to 64 bits, floats, `bool` (1 or 0), `Duration`, and `Option` of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be measured",
+    label = "not a number or a duration",
+    note = "a measurement is an integer up to 64 bits, a float, a `bool`, a `Duration`, or an `Option` of these"
+)]
 pub trait Measurement {
     /// The value; `None` when there is none to report, as for an `Option` that is `None`.
     fn number(&self) -> Option<Number>;
@@ -263,6 +268,11 @@ impl fmt::Display for Value<'_> {
 
 /// A type that can be the value of a tag: text, integers up to 64 bits, `bool`, `Option` of these (absent when `None`),
 /// and fieldless enums that derive it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the value of a tag",
+    label = "not a tag value",
+    note = "a tag is text, an integer up to 64 bits, a `bool`, or an `Option` of these; for an enum without fields, add `#[derive(TagValue)]`"
+)]
 pub trait TagValue {
     /// Every value that the type can have, where they are few and known; `Option` adds absence.
     const VARIANTS: Option<&'static [&'static str]> = None;

@@ -17,7 +17,7 @@ const BLOCK: u64 = 1024;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-fn current_span() -> Option<SpanContext> {
+pub(crate) fn current_span() -> Option<SpanContext> {
     CURRENT.try_with(Cell::get).ok().flatten()
 }
 

@@ -66,8 +66,8 @@ impl Held<'_> {
 #[derive(Debug)]
 pub struct Hold<'e, T: ?Sized>(&'e T);
 
-impl<'e, T: TagValue + ?Sized> Hold<'e, T> {
-    /// Asks for a tag value here, where an error points at the expression.
+impl<'e, T: ?Sized> Hold<'e, T> {
+    /// The value of an expression.
     #[inline]
     pub const fn new(value: &'e T) -> Self {
         Self(value)
@@ -80,10 +80,13 @@ pub trait HeldByReference<'a> {
     fn hold(&self) -> Held<'a>;
 }
 
-/// The second choice: anything else is copied.
-pub trait HeldByCopy {
+/// The second choice: anything else is copied. It is there for any type, and asks for a tag value only when it is called:
+/// so the error says that the type is no tag value, rather than that there is no method.
+pub trait HeldByCopy<T: ?Sized> {
     /// The value, copied.
-    fn hold(&self) -> Held<'static>;
+    fn hold(&self) -> Held<'static>
+    where
+        T: TagValue;
 }
 
 impl<'a, T: TagValue + ?Sized> HeldByReference<'a> for Hold<'_, &'a T> {
@@ -92,8 +95,11 @@ impl<'a, T: TagValue + ?Sized> HeldByReference<'a> for Hold<'_, &'a T> {
     }
 }
 
-impl<T: TagValue + ?Sized> HeldByCopy for &Hold<'_, T> {
-    fn hold(&self) -> Held<'static> {
+impl<T: ?Sized> HeldByCopy<T> for &Hold<'_, T> {
+    fn hold(&self) -> Held<'static>
+    where
+        T: TagValue,
+    {
         Held::copy(self.0.value())
     }
 }

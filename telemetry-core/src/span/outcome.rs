@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 /// What the body of a span returns: it says whether it is an error.
 ///
-/// `Err` is; an `Option` that is `None` is not, as absence is an answer. A type of yours says for itself:
+/// `Err` is; an `Option` that is `None` is not, as absence is an answer. A body that never returns, so that it has no
+/// type to ask, is judged in place: `run_as(body, |_| false)`. A type of yours says for itself:
 ///
 /// ```
 /// use telemetry_core::span::Outcome;
@@ -39,17 +40,21 @@ impl<T, E> Outcome for Result<T, E> {
     }
 }
 
-impl<O: Outcome + ?Sized> Outcome for Box<O> {
-    fn is_error(&self) -> bool {
-        (**self).is_error()
-    }
+macro_rules! as_what_it_points_at {
+    ($($pointer:ty)*) => {$(
+        impl<O: Outcome + ?Sized> Outcome for $pointer {
+            fn is_error(&self) -> bool {
+                (**self).is_error()
+            }
+        }
+    )*};
 }
+as_what_it_points_at!(&O &mut O Box<O>);
 
 impl<T> Outcome for Option<T> {}
 impl<B, C> Outcome for ControlFlow<B, C> {}
 impl<T> Outcome for Vec<T> {}
-impl<T: ?Sized> Outcome for &T {}
-impl<T: ?Sized> Outcome for &mut T {}
+impl<T> Outcome for [T] {}
 impl<T, const N: usize> Outcome for [T; N] {}
 
 macro_rules! never_an_error {
@@ -58,7 +63,7 @@ macro_rules! never_an_error {
     )*};
 }
 never_an_error! {
-    () bool char String Infallible u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64
+    () bool char str String Infallible u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64
     std::time::Duration std::time::Instant
 }
 

@@ -2,11 +2,11 @@
 
 use crate::Callsite;
 use crate::event::{MeasurementField, TagField};
-use crate::macros::position;
+use crate::macros::constant::position;
 use crate::unit::Unit;
 
 /// The most tags, and the most measurements, that an event of a span has.
-pub(super) const MAX_TAGS: usize = 32;
+pub(super) const MAX_FIELDS: usize = 32;
 
 /// The measurement of `.start`.
 pub const SYSTEM_TIME: MeasurementField = MeasurementField {
@@ -16,14 +16,14 @@ pub const SYSTEM_TIME: MeasurementField = MeasurementField {
 };
 
 /// The measurement of `.stop` and `.exception`.
-pub const DURATION: MeasurementField =
-    MeasurementField { name: "duration", unit: Some(Unit::Second), description: "From the start of the span to its end." };
-
-const OUTCOME: TagField = TagField {
-    name: "outcome",
-    variants: Some(&["ok", "error", "cancelled"]),
-    description: "How the span ended.",
+pub const DURATION: MeasurementField = MeasurementField {
+    name: "duration",
+    unit: Some(Unit::Second),
+    description: "From the start of the span to its end.",
 };
+
+const OUTCOME: TagField =
+    TagField { name: "outcome", variants: Some(&["ok", "error", "cancelled"]), description: "How the span ended." };
 
 const KIND: TagField =
     TagField { name: "kind", variants: Some(&["panic"]), description: "What kept the span from its stop." };
@@ -42,10 +42,6 @@ pub struct Sites {
 
 impl Sites {
     /// The sites of one span; `span!` writes these calls.
-    ///
-    /// # Panics
-    ///
-    /// When the span has more fields than there is room for: at compile time, as this initialises a static.
     #[must_use]
     pub const fn new(
         start: &'static Callsite,
@@ -53,12 +49,6 @@ impl Sites {
         exception: &'static Callsite,
         places: &'static [usize],
     ) -> Self {
-        assert!(
-            stop.metadata().tags().len() <= MAX_TAGS
-                && exception.metadata().tags().len() <= MAX_TAGS
-                && stop.metadata().measurements().len() <= MAX_TAGS,
-            "a span has at most 30 tags and 31 measurements"
-        );
         Self { start, stop, exception, places }
     }
 
@@ -68,6 +58,19 @@ impl Sites {
     pub fn is_wanted(&self) -> bool {
         self.start.is_wanted() || self.stop.is_wanted() || self.exception.is_wanted()
     }
+}
+
+/// Refuses a span that has more fields than there is room for.
+///
+/// # Panics
+///
+/// At compile time, as `span!` calls this in a constant.
+#[track_caller]
+pub const fn check_room(at_stop: usize, at_exception: usize, measurements: usize) {
+    assert!(
+        at_stop <= MAX_FIELDS && at_exception <= MAX_FIELDS && measurements <= MAX_FIELDS,
+        "a span has room for 30 tags and 31 measurements"
+    );
 }
 
 /// How many tags the stop has: those of the start, those of `extras` that don't override one of them, the outcome.

@@ -55,7 +55,8 @@ impl<'i> Event<'i> {
                 }
                 Fields::Unit => {}
                 Fields::Unnamed(unnamed) => {
-                    errors.push(Error::new(unnamed.span(), "the fields of an event have names; write `struct X { .. }`"));
+                    errors
+                        .push(Error::new(unnamed.span(), "the fields of an event have names; write `struct X { .. }`"));
                 }
             },
             Data::Enum(data) => {
