@@ -22,6 +22,7 @@ fn names_get_the_suffixes_of_their_kind_and_unit() {
         ("http.server.request.stop.discount", Counter, None, "http_server_request_stop_discount_total"),
         ("count", Counter, None, "count_total"),
         ("total", Counter, None, "total_total"),
+        ("_total", Counter, None, "_total_total"),
         ("jobs.total", Counter, None, "jobs_total"),
         ("jobs_total", Sum, None, "jobs_total"),
         ("jobs.total", Distribution, None, "jobs_total"),

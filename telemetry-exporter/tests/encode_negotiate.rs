@@ -120,7 +120,9 @@ fn quality_decides_and_then_the_order() {
         ),
         // A separator in quotes separates nothing.
         ("text/html;a=\",application/openmetrics-text,\",text/plain", Text),
-        ("text/html;a=\"\\\",application/openmetrics-text\"", Text),
+        ("text/html;a=\"\\\",application/openmetrics-text,\"", Text),
+        // Of two clauses that say the same, the first counts.
+        ("text/plain;q=0.1,text/plain;q=0.9,application/openmetrics-text;q=0.5", OpenMetrics),
     ] {
         assert_eq!(answer(accept), expected, "{accept:?}");
     }

@@ -119,6 +119,19 @@ fn a_sum_that_is_no_total_is_left_out() {
     }
 }
 
+/// V2: OpenMetrics has no sum of a histogram that counts below zero, whatever the sum is; the text format has.
+#[test]
+fn a_histogram_with_bounds_below_zero_has_no_sum_in_openmetrics() {
+    let show = |visitor: &mut dyn Visit| {
+        visitor.family(&Family::new("h", Kind::Distribution));
+        let histogram = HistogramSample { bounds: &[-1.0], counts: &[0, 1], sum: 2.5, exponential: None };
+        visitor.series(&series(&[], Sample::Histogram(histogram)));
+    };
+    let buckets = "# TYPE h histogram\nh_bucket{le=\"-1.0\"} 0\nh_bucket{le=\"+Inf\"} 1\n";
+    assert_eq!(body_and_skipped(Format::OpenMetrics, show), (format!("{buckets}# EOF\n"), 0));
+    assert_eq!(body_and_skipped(Format::Text, show), (format!("{buckets}h_sum 2.5\nh_count 1\n"), 0));
+}
+
 /// V2: a histogram whose bounds are none, or not as many as its counts ask for, is skipped.
 #[test]
 fn a_histogram_with_bad_bounds_is_skipped() {
@@ -149,13 +162,13 @@ fn each_histogram_has_its_own_bounds() {
     let mut bounds = vec![1.0];
     let (body, _) = body_and_skipped(Format::Text, |visitor| {
         visitor.family(&Family::new("h", Kind::Distribution).labels(["a"]));
-        for (a, bound) in [("1", 0.0), ("2", -0.0), ("3", 5.0)] {
+        for (a, bound) in [("1", 0.0), ("2", -0.0), ("3", 0.0), ("4", 5.0)] {
             bounds[0] = bound;
             let histogram = HistogramSample { bounds: &bounds, counts: &[1, 0], sum: 0.0, exponential: None };
             visitor.series(&series(&[("a", a)], Sample::Histogram(histogram)));
         }
     });
-    for line in ["a=\"1\",le=\"0.0\"", "a=\"2\",le=\"-0.0\"", "a=\"3\",le=\"5.0\""] {
+    for line in ["a=\"1\",le=\"0.0\"", "a=\"2\",le=\"-0.0\"", "a=\"3\",le=\"0.0\"", "a=\"4\",le=\"5.0\""] {
         assert!(body.contains(line), "{line} in {body}");
     }
 }
