@@ -30,6 +30,7 @@ use once_cell::race::OnceBox;
 
 use crate::callsite::Callsite;
 use crate::failure::{self, FailureCounts, Tallies};
+use crate::lane::Lane;
 use crate::handler::{AttachError, DetachError, Handler, HandlerInfo, Record, attachment};
 use crate::sync::Mutex;
 
@@ -157,6 +158,20 @@ impl Dispatch {
     #[must_use]
     pub fn failures(&self) -> Vec<FailureCounts> {
         lock(&self.0.tallies).all()
+    }
+
+    /// The lanes that handlers are attached on, each once, in the order of attachment.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Lane> {
+        let records = self.0.records();
+        let mut lanes: Vec<Lane> = Vec::new();
+        for lane in records.iter().filter_map(|record| record.lane.as_ref()) {
+            if !lanes.contains(lane) {
+                lanes.push(lane.clone());
+            }
+        }
+        discard(records);
+        lanes
     }
 
     pub(crate) fn add(&self, record: Record) -> Result<(), AttachError> {

@@ -28,6 +28,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::family::Kind;
 use crate::instrument::{Buckets, Exponential, Window};
+use crate::typed::{EventRef, MeasurementRef};
 use crate::unit::Unit;
 use crate::value::Number;
 
@@ -92,6 +93,25 @@ impl From<&str> for Source {
 impl From<String> for Source {
     fn from(name: String) -> Self {
         Self { name, event: None, measurement: None }
+    }
+}
+
+/// The measurement of a typed event, under the name of both.
+impl From<MeasurementRef> for Source {
+    fn from(measurement: MeasurementRef) -> Self {
+        Self {
+            name: measurement.path().to_owned(),
+            event: Some(measurement.event().to_owned()),
+            measurement: Some(measurement.name().to_owned()),
+        }
+    }
+}
+
+/// The events of a type, counted: under the event's name and `.count`.
+impl From<EventRef> for Source {
+    fn from(event: EventRef) -> Self {
+        let (name, measurement) = (format!("{}.count", event.name()), "count".to_owned());
+        Self { name, event: Some(event.name().to_owned()), measurement: Some(measurement) }
     }
 }
 

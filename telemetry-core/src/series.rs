@@ -480,16 +480,6 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn projection(&self) -> &Arc<Projection> {
-        &self.projection
-    }
-
-    /// Starts again with the same rows, for the next family over them.
-    pub(crate) fn rewind(&mut self) {
-        self.chunk = 0;
-        self.offset = 0;
-    }
-
     /// The next row that is shown.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Row> {

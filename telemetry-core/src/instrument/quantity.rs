@@ -26,10 +26,6 @@ impl UnitOfMetric {
         Self { unit, wholes: unit.map_or(1, smallest_in) }
     }
 
-    pub(crate) const fn unit(self) -> Option<Unit> {
-        self.unit
-    }
-
     /// Whether a whole number of the smallest unit is a whole number of the metric's.
     pub(crate) const fn is_whole(self) -> bool {
         self.wholes == 1

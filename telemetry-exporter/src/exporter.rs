@@ -1,0 +1,333 @@
+//! The exporter: definitions, an aggregator, and an endpoint, in one builder.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry_core::dispatch::Dispatch;
+use telemetry_core::handler::AttachError;
+use telemetry_core::metric::{Metric, MetricError};
+use telemetry_core::registry::Scrape;
+use telemetry_core::scrape::Source;
+use telemetry_core::{Aggregator, Registry};
+
+use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
+use crate::name::Names;
+use crate::negotiate::{Format, negotiate};
+use crate::own::DispatchFigures;
+use crate::serve::{self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target};
+
+/// The id under which an exporter's metrics are attached unless it says otherwise.
+const ID: &str = "telemetry.exporter";
+
+/// Serves metrics over events to Prometheus, on a thread of its own.
+///
+/// It serves until it is shut down or dropped.
+///
+/// ```
+/// use telemetry_core::metric::counter;
+/// use telemetry_exporter::Exporter;
+///
+/// let exporter = Exporter::builder()
+///     .metric(counter("shop.cart.checkout.count").tags(["country"]))
+///     .listen("127.0.0.1:0")
+///     .serve()?;
+/// println!("http://{}/metrics", exporter.local_addr());
+/// # Ok::<(), telemetry_exporter::ExporterError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "an exporter stops when it is dropped"]
+pub struct Exporter {
+    server: Option<Server>,
+    registry: Registry,
+    attached: Attached,
+}
+
+/// Detaches the metrics when the exporter is gone.
+#[derive(Debug)]
+struct Attached {
+    dispatch: Dispatch,
+    id: String,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // It may have been detached by hand.
+        let _ = self.dispatch.detach(&self.id);
+    }
+}
+
+/// How an exporter is to be; see [`Exporter::builder`].
+#[must_use = "nothing is counted or served before `serve`"]
+pub struct Builder {
+    registry: Registry,
+    metrics: Vec<Metric>,
+    sources: Vec<Arc<dyn Source>>,
+    dispatch: Option<Dispatch>,
+    id: String,
+    options: Options,
+    endpoint: serve::Builder,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("metrics", &self.metrics).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why an exporter does not serve. Nothing is left behind.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExporterError {
+    /// A definition can't become a metric.
+    Metric(MetricError),
+    /// The metrics can't be attached.
+    Attach(AttachError),
+    /// The endpoint can't be served.
+    Serve(ServeError),
+}
+
+impl fmt::Display for ExporterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metric(error) => error.fmt(f),
+            Self::Attach(AttachError::Taken { id, .. }) => write!(
+                f,
+                "metrics are attached as {id:?} already; give this exporter an id of its own with `.id(..)`, or use one exporter for all"
+            ),
+            Self::Attach(error) => error.fmt(f),
+            Self::Serve(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ExporterError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Metric(error) => Some(error),
+            Self::Attach(error) => Some(error),
+            Self::Serve(error) => Some(error),
+        }
+    }
+}
+
+impl From<MetricError> for ExporterError {
+    fn from(error: MetricError) -> Self {
+        Self::Metric(error)
+    }
+}
+
+impl From<AttachError> for ExporterError {
+    fn from(error: AttachError) -> Self {
+        Self::Attach(error)
+    }
+}
+
+impl From<ServeError> for ExporterError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error)
+    }
+}
+
+impl Builder {
+    /// Adds a metric over events.
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metrics.push(metric);
+        self
+    }
+
+    /// Adds metrics over events.
+    pub fn metrics(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.metrics.extend(metrics);
+        self
+    }
+
+    /// Serves what is in this registry too; without it the exporter has one of its own.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = registry.clone();
+        self
+    }
+
+    /// Adds figures that are made when they are scraped.
+    pub fn source(mut self, source: Arc<dyn Source>) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Attaches the metrics to this dispatcher; without it to the current one of this thread.
+    pub fn dispatch(mut self, dispatch: &Dispatch) -> Self {
+        self.dispatch = Some(dispatch.clone());
+        self
+    }
+
+    /// The id under which the metrics are attached; `telemetry.exporter` unless told.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// What the formats hold beside what they must.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Where to listen; `127.0.0.1:9464` unless told. Port 0 takes any that is free, see [`Exporter::local_addr`].
+    pub fn listen(mut self, address: impl Into<Address>) -> Self {
+        self.endpoint = self.endpoint.listen(address);
+        self
+    }
+
+    /// What clients are allowed.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.endpoint = self.endpoint.limits(limits);
+        self
+    }
+
+    /// What the landing page is headed with.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.title(title);
+        self
+    }
+
+    /// Builds the metrics, attaches them, and serves.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`] says what stood in the way and what to do.
+    pub fn serve(self) -> Result<Exporter, ExporterError> {
+        let Self { registry, metrics, sources, dispatch, id, options, endpoint } = self;
+        registry.exposed_names(|family| Names::new(family).occupied())?;
+        let aggregator = registry.aggregator(metrics)?;
+        let dispatch = dispatch.unwrap_or_else(Dispatch::current);
+        let attached = attach(&aggregator, dispatch, id)?;
+        registry.source(Arc::new(DispatchFigures(attached.dispatch.clone())));
+        for source in sources {
+            registry.source(source);
+        }
+        let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
+        Ok(Exporter { server: Some(server), registry, attached })
+    }
+}
+
+fn attach(aggregator: &Aggregator, dispatch: Dispatch, id: String) -> Result<Attached, AttachError> {
+    if aggregator.events().next().is_some() {
+        aggregator.attach_to(&dispatch, &id)?;
+    }
+    Ok(Attached { dispatch, id })
+}
+
+impl Exporter {
+    /// Begins an exporter.
+    pub fn builder() -> Builder {
+        Builder {
+            registry: Registry::new(),
+            metrics: Vec::new(),
+            sources: Vec::new(),
+            dispatch: None,
+            id: ID.to_owned(),
+            options: Options::default(),
+            endpoint: Server::builder(),
+        }
+    }
+
+    /// The registry that is served.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Panics
+    ///
+    /// Never: a server is there until the exporter is shut down, which takes it.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.as_ref().expect("the server is there until `shutdown`").local_addr()
+    }
+
+    /// Detaches the metrics, lets scrapes in flight finish for as long as `grace`, and stops.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`] if scrapes had to be cut, or the server's thread did not end.
+    pub fn shutdown(mut self, grace: Duration) -> Result<(), ShutdownError> {
+        let served = self.server.take().map_or(Ok(()), |server| server.shutdown(grace));
+        drop(self.attached);
+        served
+    }
+}
+
+/// Renders a registry at once, for those who have a way of their own to serve it.
+///
+/// ```
+/// use telemetry_core::Registry;
+/// use telemetry_exporter::{Format, render};
+///
+/// assert_eq!(render(&Registry::new(), Format::OpenMetrics), "# EOF\n");
+/// ```
+///
+/// # Panics
+///
+/// Never: every encoder writes UTF-8.
+#[must_use]
+pub fn render(registry: &Registry, format: Format) -> String {
+    let mut encoder = format.encoder(Options::default());
+    registry.scrape().run(&mut &mut *encoder);
+    encoder.finish();
+    String::from_utf8(encoder.take()).expect("encoders write UTF-8")
+}
+
+/// A registry as what an endpoint serves.
+struct Exposed {
+    registry: Registry,
+    options: Options,
+}
+
+impl Exposition for Exposed {
+    fn open(&self, scrape: &serve::Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
+        let format = match scrape.target {
+            Target::Json => Format::Json,
+            Target::Metrics => negotiate(scrape.accept),
+        };
+        let walk = self.registry.scrape();
+        Ok(match format {
+            Format::Text => body(walk, format, Text::<Prometheus>::with(self.options)),
+            Format::OpenMetrics | Format::OpenMetricsDraft => body(walk, format, Text::<OpenMetrics>::with(self.options)),
+            Format::Json => body(walk, format, Json::new()),
+        })
+    }
+}
+
+/// One scrape on its way: the walk goes on when the socket has taken what was written.
+struct Body<E> {
+    walk: Scrape,
+    format: Format,
+    encoder: E,
+}
+
+fn body<E: Encoder + 'static>(walk: Scrape, format: Format, encoder: E) -> Box<dyn Chunks> {
+    Box::new(Body { walk, format, encoder })
+}
+
+impl<E: Encoder> Chunks for Body<E> {
+    fn content_type(&self) -> &'static str {
+        self.format.content_type()
+    }
+
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
+        // The encoder writes into the caller's buffer.
+        std::mem::swap(self.encoder.buffer_mut(), buffer);
+        let mut goes_on = true;
+        while goes_on && self.encoder.buffer_mut().len() < CHUNK {
+            goes_on = self.walk.step(&mut self.encoder);
+        }
+        if !goes_on {
+            self.encoder.finish();
+        }
+        std::mem::swap(self.encoder.buffer_mut(), buffer);
+        Ok(if goes_on { Step::More } else { Step::Last })
+    }
+}
