@@ -33,7 +33,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::event::SpanContext;
 use crate::value::{Number, Value};
 
-pub(crate) mod context;
+mod context;
 mod future;
 pub(crate) mod held;
 pub(crate) mod outcome;

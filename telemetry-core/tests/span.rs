@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seen::{Recorder, Seen};
 use telemetry_core::span::Outcome;
-use telemetry_core::{Number, Unit, emit, span};
+use telemetry_core::{Number, Unit, callsites, emit, span};
 
 fn names(seen: &[Seen]) -> Vec<&str> {
     seen.iter().map(|event| event.name.rsplit('.').next().unwrap()).collect()
@@ -412,9 +412,7 @@ fn an_instrumented_future_holds_its_body_once() {
 #[test]
 fn the_metadata_says_what_a_span_emits() {
     span!("span.metadata", { a: 1 }, stop: { size => Byte }, { b }).run(|| {});
-    let callsites: Vec<_> =
-        telemetry_core::__private::inventory::iter::<&'static telemetry_core::Callsite>.into_iter().collect();
-    let metadata = |name: &str| callsites.iter().map(|site| site.metadata()).find(|m| m.name() == name).unwrap();
+    let metadata = |name: &str| callsites().map(|site| site.metadata()).find(|m| m.name() == name).unwrap();
 
     let start = metadata("span.metadata.start");
     assert_eq!(start.measurements()[0].unit, Some(Unit::Second));

@@ -23,6 +23,9 @@ pub struct Instrumented<'a, F, J, const TAGS: usize, X: Extras = ()> {
     is_error: Option<J>,
 }
 
+/// Whether the output of a body is an error.
+type Judgement<T> = fn(&T) -> bool;
+
 enum State<'a, const TAGS: usize, X: Extras> {
     // Nobody listens, or the span has ended.
     Silent,
@@ -42,7 +45,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
     /// let cents = telemetry_core::span!("shop.payment", { provider: "acme" }).instrument(charge()).await?;
     /// # Ok(cents) }
     /// ```
-    pub fn instrument<F>(self, future: F) -> Instrumented<'a, F, fn(&F::Output) -> bool, TAGS, X>
+    pub fn instrument<F>(self, future: F) -> Instrumented<'a, F, Judgement<F::Output>, TAGS, X>
     where
         F: Future<Output: Outcome>,
     {
