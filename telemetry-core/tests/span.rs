@@ -306,6 +306,28 @@ fn a_future_is_in_its_span_while_it_is_polled() {
     assert_eq!(seen[4].tags(), "provider=acme outcome=error");
 }
 
+/// What a future does while it is dropped belongs to its span.
+#[test]
+fn a_future_is_dropped_in_its_span() {
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            emit!("span.dropped.cleanup");
+        }
+    }
+    let body = async |cleanup: Cleanup| {
+        pending::<()>().await;
+        drop(cleanup);
+    };
+    let (seen, ()) = Recorder::during("span.dropped.*", || {
+        poll_once(pin!(span!("span.dropped").instrument(body(Cleanup))));
+        poll_once(pin!(span!("span.dropped", stop: { rows }).instrument_with(async |_| body(Cleanup).await)));
+    });
+    assert_eq!(names(&seen), ["start", "cleanup", "stop", "start", "cleanup", "stop"]);
+    assert_eq!(seen[1].span, seen[0].span);
+    assert_eq!(seen[4].span, seen[3].span);
+}
+
 /// T18b: a future that is dropped before it ends was cancelled.
 #[test]
 fn a_dropped_future_was_cancelled() {
