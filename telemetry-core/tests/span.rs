@@ -403,6 +403,18 @@ fn a_span_moves_into_a_task() {
     assert_eq!(seen[2].tags(), format!("{} outcome=ok", start.tags()));
 }
 
+/// Spans of futures that can move between threads can move too.
+#[test]
+fn futures_stay_movable() {
+    fn movable<F: Future + Send + 'static>(_: F) {}
+    movable(span!("span.movable", { name: String::new() }).instrument(yield_once()));
+    movable(span!("span.movable", stop: { rows }, { format }).instrument_with(async |stop| {
+        yield_once().await;
+        stop.rows.set(1u64);
+    }));
+    movable(span!("span.movable").instrument_as(async { std::thread::current() }, |_| false));
+}
+
 /// A span can be kept and named as a type.
 #[test]
 fn a_span_can_be_stored() {

@@ -42,24 +42,16 @@ fn next_id() -> u64 {
 /// Makes a span the current one of this thread, until it is dropped.
 pub(super) struct Current {
     before: Option<SpanContext>,
-    left: bool,
 }
 
 impl Current {
     pub(super) fn enter(span: SpanContext) -> Self {
-        Self { before: set_current_span(Some(span)), left: false }
-    }
-
-    /// Makes the one before current again; once, however often it is called.
-    pub(super) fn leave(&mut self) {
-        if !std::mem::replace(&mut self.left, true) {
-            set_current_span(self.before);
-        }
+        Self { before: set_current_span(Some(span)) }
     }
 }
 
 impl Drop for Current {
     fn drop(&mut self) {
-        self.leave();
+        set_current_span(self.before);
     }
 }
