@@ -20,10 +20,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
+use crate::dispatch::context::discard;
 use crate::dispatch::registry::lock;
 use crate::dispatch::{Dispatch, Inner};
 use crate::event::{Event, Metadata};
-use crate::failure::{Payload, Standing};
+use crate::failure::{self, Payload, Standing, Tally};
 use crate::lane::Lane;
 use crate::name::{NameError, Pattern};
 use crate::sync::Mutex;
@@ -310,9 +311,20 @@ impl Record {
             Err(payload) => (None, Some(payload)),
         };
         // The first to answer wins. Our own form stands in `bound` until the lock is gone: dropping it is user code.
-        let kept = lock(&self.bindings).entry(index).or_insert_with(|| bound.clone()).clone();
-        drop(bound);
-        payload.map_or(Ok(kept), Err)
+        let (kept, is_first) = {
+            let mut bindings = lock(&self.bindings);
+            let is_first = !bindings.contains_key(&index);
+            (bindings.entry(index).or_insert_with(|| bound.clone()).clone(), is_first)
+        };
+        discard(bound);
+        match payload {
+            Some(payload) if is_first => Err(payload),
+            Some(payload) => {
+                failure::discard_payload(payload);
+                Ok(kept)
+            }
+            None => Ok(kept),
+        }
     }
 
     pub(crate) fn into_handler(self) -> Arc<dyn Handler> {
@@ -320,7 +332,7 @@ impl Record {
     }
 
     /// A line for each pattern that lies below `prefix`.
-    pub(crate) fn describe(&self, prefix: &str, tally: crate::failure::Tally) -> Vec<HandlerInfo> {
+    pub(crate) fn describe(&self, prefix: &str, tally: Tally) -> Vec<HandlerInfo> {
         let below = self.patterns.iter().filter(|pattern| pattern.is_below(prefix));
         let info = |pattern: &Pattern| HandlerInfo {
             id: self.id.to_string(),

@@ -1,36 +1,44 @@
-//! A bounded queue of events with a worker of its own.
+//! A queue of events with a worker of its own.
 
 use std::sync::Arc;
 
 use crate::event::Event;
 
-/// What a lane's worker does with an event.
-pub trait Deliver: Send + Sync {
+/// What an event is delivered to, on the worker of a lane.
+pub(crate) trait Deliver: Send + Sync {
     /// Takes in one event.
     fn deliver(&self, event: &Event<'_>);
 }
 
-/// A lane.
+/// A lane: a handle, whose clones are of the same lane.
 #[derive(Clone, Debug)]
-pub struct Lane {
-    name: Arc<str>,
+pub struct Lane(Arc<str>);
+
+/// Makes a [`Lane`].
+#[derive(Debug)]
+pub struct LaneBuilder(String);
+
+impl LaneBuilder {
+    /// Makes the lane.
+    ///
+    /// # Errors
+    ///
+    /// When its worker cannot be started.
+    pub fn build(self) -> std::io::Result<Lane> {
+        Ok(Lane(self.0.into()))
+    }
 }
 
 impl Lane {
-    /// A lane of this name.
-    pub fn new(name: &str) -> Self {
-        Self { name: name.into() }
+    /// Begins to make a lane of this name.
+    pub fn builder(name: impl Into<String>) -> LaneBuilder {
+        LaneBuilder(name.into())
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether both are handles of the same lane.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.name, &other.name)
+        &self.0
     }
 
     /// Hands the event to the worker.
@@ -38,3 +46,11 @@ impl Lane {
         deliver.deliver(event);
     }
 }
+
+impl PartialEq for Lane {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Lane {}

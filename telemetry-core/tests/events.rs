@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use declare::{Notes, comes_true, emit};
-use telemetry_core::event::{Metadata, SpanContext};
-use telemetry_core::handler::{
-    AttachError, Bound, Delivery, DetachError, FailurePolicy, Handler, attachment, shared_attachment,
-};
+use telemetry_core::event::SpanContext;
+use telemetry_core::handler::{AttachError, Delivery, DetachError, FailurePolicy, attachment, shared_attachment};
 use telemetry_core::{Dispatch, DynamicEvent, Event, Number, Value, attach, callsites, detach, handlers};
 
 /// T1: a bad name is refused when a handler is attached, with the reason.
@@ -202,46 +200,6 @@ fn an_event_belongs_to_the_span_it_is_emitted_in() {
     assert_eq!(*seen.lock().unwrap(), [Some(span), None]);
 }
 
-/// A handler that says what it wants, and counts how often it was asked.
-struct Choosy {
-    asked: Arc<AtomicUsize>,
-    handled: Arc<AtomicUsize>,
-}
-
-struct Chosen(Arc<AtomicUsize>);
-
-impl Handler for Choosy {
-    fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        self.asked.fetch_add(1, SeqCst);
-        let handled = Arc::clone(&self.handled);
-        metadata.name().ends_with("wanted").then(|| Arc::new(Chosen(handled)) as Arc<dyn Bound>)
-    }
-}
-
-impl Bound for Chosen {
-    fn handle(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-/// A handler is asked once for each callsite, whatever is attached and detached beside it; what it does not want is
-/// not wanted by anybody.
-#[test]
-fn a_handler_is_bound_once_per_callsite() {
-    callsite!(WANTED: "bind.wanted", [], []);
-    callsite!(OTHER: "bind.other", [], []);
-    let dispatch = Dispatch::new();
-    let (asked, handled) = (Arc::default(), Arc::default());
-    dispatch.attach("id", "bind.*", Choosy { asked: Arc::clone(&asked), handled: Arc::clone(&handled) }).unwrap();
-    for _ in 0..3 {
-        dispatch.attach("beside", "bind.*", |_: &Event<'_>| {}).unwrap();
-        dispatch.run(|| [&WANTED, &OTHER].map(emit));
-        dispatch.detach("beside").unwrap();
-    }
-    assert_eq!((asked.load(SeqCst), handled.load(SeqCst)), (2, 3));
-    dispatch.run(|| assert_eq!([&WANTED, &OTHER].map(emit), [true, false]));
-}
-
 /// X1: a handler that another detaches during a dispatch is not called by any later emission, nested ones included.
 #[test]
 fn a_handler_detached_during_a_dispatch_is_not_called_later() {
@@ -309,40 +267,6 @@ fn recursion_is_cut_and_counted() {
         assert_eq!(calls.swap(0, SeqCst), 16);
     });
     assert!(telemetry_core::dispatch::recursion_cut() >= before + 2);
-}
-
-/// Emits and attaches while it is bound.
-struct Restless {
-    dispatch: Dispatch,
-    other: Dispatch,
-    notes: Notes,
-    fresh: &'static telemetry_core::Callsite,
-}
-
-impl Handler for Restless {
-    fn bind(self: Arc<Self>, _: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        emit(self.fresh);
-        for dispatch in [&self.dispatch, &self.other] {
-            let _ = dispatch.attach("second", "restless.*", self.notes.handler());
-        }
-        None
-    }
-}
-
-/// X3: `bind` may emit, also at a new callsite of an event that the handler itself is bound to, and attach, to any
-/// dispatcher; what it attached is in force when the outer attachment is.
-#[test]
-fn bind_may_emit_and_attach() {
-    callsite!(SITE: "restless.event", [], []);
-    callsite!(FRESH: "restless.fresh", [], []);
-    let (dispatch, other, notes) = (Dispatch::new(), Dispatch::new(), Notes::default());
-    emit(&SITE);
-    let restless = Restless { dispatch: dispatch.clone(), other: other.clone(), notes: notes.clone(), fresh: &FRESH };
-    dispatch.attach("first", "restless.*", restless).unwrap();
-    dispatch.run(|| [&SITE, &FRESH].map(emit));
-    assert_eq!(notes.names(), ["restless.event", "restless.fresh"]);
-    other.run(|| emit(&SITE));
-    assert_eq!(notes.names(), ["restless.event"]);
 }
 
 /// The thread that detaches lets go of the handler at once, also from within an emission that does not use it any more.

@@ -6,19 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use declare::{Line, Notes, emit};
-use telemetry_core::event::Metadata;
+use declare::{Notes, emit, told};
 use telemetry_core::failure::EVENT;
-use telemetry_core::handler::{Bound, FailurePolicy, Handler, attachment};
+use telemetry_core::handler::{FailurePolicy, attachment};
 use telemetry_core::{Dispatch, Event};
 
 const FOREVER: Duration = Duration::from_secs(3600);
-
-/// What the failure event of a handler looks like.
-fn told(handler: &str, event: &str, message: &str) -> Line {
-    let tags = [("handler", handler), ("event", event), ("message", message)];
-    (EVENT.to_owned(), vec![], tags.map(|(tag, text)| (tag.to_owned(), text.to_owned())).to_vec())
-}
 
 fn counts(dispatch: &Dispatch) -> Vec<(String, u64, u64, u64)> {
     let failures = dispatch.failures().into_iter();
@@ -138,49 +131,6 @@ fn failing_failure_handlers_terminate_and_are_seen_by_the_others() {
     dispatch.run(|| emit(&SITE));
     assert_eq!(seen.take(), [told("bad", "x2.event", "bad")], "the kept one still has its other event");
     assert!(dispatch.handlers("telemetry").iter().any(|info| info.id == "kept"), "and stays attached");
-}
-
-/// Panics when it is asked what it wants of one of its events.
-struct BadBind;
-
-struct Nothing;
-
-impl Bound for Nothing {
-    fn handle(&self, _: &Event<'_>) {}
-}
-
-impl Handler for BadBind {
-    fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        assert!(!metadata.name().ends_with("bad"), "cannot bind {}", metadata.name());
-        Some(Arc::new(Nothing))
-    }
-}
-
-/// A panic in `bind` is a failure of that handler, when it is attached and when a callsite is first reached; kept, it
-/// keeps its other events.
-#[test]
-fn a_panic_in_bind_is_a_failure_of_the_handler() {
-    callsite!(GOOD: "bind.good", [], []);
-    callsite!(BAD: "bind.bad", [], []);
-    callsite!(LATE: "bind.late.bad", [], []);
-    assert_eq!([&GOOD, &BAD].map(emit), [false, false]);
-    let (dispatch, failures) = (Dispatch::new(), Notes::default());
-    dispatch.attach("failures", EVENT, failures.handler()).unwrap();
-    dispatch.run(|| {
-        dispatch.attach("detached", "bind.*", BadBind).unwrap();
-        assert_eq!(failures.take(), [told("detached", "bind.bad", "cannot bind bind.bad")]);
-        assert!(!emit(&GOOD));
-
-        attachment("kept", BadBind).event("bind.*").on_failure(FailurePolicy::Keep).attach_to(&dispatch).unwrap();
-        assert_eq!(failures.take(), [told("kept", "bind.bad", "cannot bind bind.bad")]);
-        assert!(emit(&GOOD));
-        assert!(!emit(&BAD));
-        assert!(!emit(&LATE));
-        assert_eq!(failures.take(), [told("kept", "bind.late.bad", "cannot bind bind.late.bad")]);
-        dispatch.attach("beside", "bind.*", |_: &Event<'_>| {}).unwrap();
-        assert!(failures.take().is_empty(), "it is not asked again");
-    });
-    assert_eq!(counts(&dispatch), [("detached".to_owned(), 1, 1, 0), ("kept".to_owned(), 2, 0, 0)]);
 }
 
 /// T6: a panic with something that panics when it is dropped does not reach the emitter either.

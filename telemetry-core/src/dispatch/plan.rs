@@ -110,7 +110,7 @@ impl Table {
             let call = Call { bound, guard, record: Arc::clone(record) };
             match &record.lane {
                 None => steps.push(Step::Inline(call)),
-                Some(lane) => match batches.iter_mut().find(|(other, _)| other.is(lane)) {
+                Some(lane) => match batches.iter_mut().find(|(other, _)| other == lane) {
                     Some((_, calls)) => calls.push(call),
                     None => batches.push((lane.clone(), vec![call])),
                 },
@@ -193,5 +193,86 @@ impl Deliver for Batch {
         for call in &self.calls {
             call.run(event);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::dispatch::Dispatch;
+    use crate::event::{Location, Metadata, Origin};
+    use crate::handler::attachment;
+
+    use super::*;
+
+    static METADATA: Metadata =
+        Metadata::new("plan.event", "", &[], &[], Origin::AdHoc, Location { module: "", file: "", line: 0 });
+
+    /// One copy goes to each lane, however many handlers are on it, after the handlers that run inline.
+    #[test]
+    fn a_lane_gets_one_copy_for_all_its_handlers() {
+        static SITE: Callsite = Callsite::new(&METADATA);
+        let dispatch = Dispatch::new();
+        let [busy, other] = ["busy", "other"].map(|name| Lane::builder(name).build().unwrap());
+        let attach = |id: &str, lane: Option<&Lane>| {
+            let attachment = attachment(id, |_: &Event<'_>| {}).event("plan.event");
+            let attachment = if let Some(lane) = lane { attachment.lane(lane) } else { attachment };
+            attachment.attach_to(&dispatch).unwrap();
+        };
+        attach("first", Some(&busy));
+        attach("inline", None);
+        attach("second", Some(&other));
+        attach("third", Some(&busy.clone()));
+        let _ = SITE.is_wanted();
+        let table = dispatch.0.published.take();
+        let plan = (0..).find_map(|index| table.plan(index)).unwrap();
+        let steps: Vec<&str> = plan
+            .iter()
+            .map(|step| match step {
+                Step::Inline(_) => "inline",
+                Step::Cast { lane, .. } => lane.name(),
+            })
+            .collect();
+        assert_eq!(steps, ["inline", "busy", "other"]);
+    }
+
+    /// A table is replaced only when something changes for an emitter, and the plans that do not change are shared.
+    #[test]
+    fn what_does_not_change_is_kept() {
+        static FIRST: Callsite = Callsite::new(&METADATA);
+        static SECOND: Callsite = Callsite::new(&METADATA);
+        let dispatch = Dispatch::new();
+        let nothing = |_: &Event<'_>| {};
+        dispatch.attach("id", "plan.event", nothing).unwrap();
+        let _ = FIRST.is_wanted();
+        let plan = |table: &Arc<Table>| Arc::clone((0..).find_map(|index| table.plan(index)).unwrap());
+        let before = dispatch.0.published.take();
+        dispatch.attach("elsewhere", "other.*", nothing).unwrap();
+        let after = dispatch.0.published.take();
+        assert!(!Arc::ptr_eq(&before, &after) && Arc::ptr_eq(&plan(&before), &plan(&after)));
+        let _ = SECOND.is_wanted();
+        dispatch.detach("id").unwrap();
+        let before = dispatch.0.published.take();
+        static UNWANTED: Callsite = Callsite::new(&METADATA);
+        assert!(!UNWANTED.is_wanted());
+        assert!(Arc::ptr_eq(&before, &dispatch.0.published.take()));
+    }
+
+    #[test]
+    fn only_what_lies_between_the_common_ends_has_changed() {
+        let dispatch = Dispatch::new();
+        for id in ["a", "b", "c", "d"] {
+            dispatch.attach(id, "plan.list", |_: &Event<'_>| {}).unwrap();
+        }
+        let all = dispatch.0.published.take().records.to_vec();
+        let ids = |before: &[usize], after: &[usize]| -> String {
+            let pick = |list: &[usize]| list.iter().map(|at| Arc::clone(&all[*at])).collect::<Vec<_>>();
+            changed(&pick(before), &pick(after)).iter().map(|record| &*record.id).collect()
+        };
+        assert_eq!(ids(&[0, 1, 2], &[0, 1, 2]), "");
+        assert_eq!(ids(&[0, 1], &[0, 1, 2]), "c");
+        assert_eq!(ids(&[0, 1, 2], &[0, 2]), "b");
+        assert_eq!(ids(&[0, 1, 2], &[0, 3, 2]), "bd");
+        assert_eq!(ids(&[], &[0]), "a");
+        assert_eq!(ids(&[0, 1, 2], &[]), "abc");
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use telemetry_core::failure::EVENT;
 use telemetry_core::{Event, Number};
 
 /// A static callsite: `callsite!(NAME: "event.name", [measurements], [tags])`.
@@ -76,4 +77,10 @@ impl Notes {
     pub fn names(&self) -> Vec<String> {
         self.take().into_iter().map(|(name, ..)| name).collect()
     }
+}
+
+/// What the failure event of a handler looks like.
+pub fn told(handler: &str, event: &str, message: &str) -> Line {
+    let tags = [("handler", handler), ("event", event), ("message", message)];
+    (EVENT.to_owned(), vec![], tags.map(|(tag, text)| (tag.to_owned(), text.to_owned())).to_vec())
 }
