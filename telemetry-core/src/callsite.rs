@@ -87,10 +87,9 @@ impl Callsite {
     /// # Panics
     ///
     /// When somebody listens, and the slices are not as long as the fields of the event.
+    #[inline]
     pub fn emit(&'static self, measurements: &[Option<Number>], tags: &[Value<'_>]) {
-        if let Some(index) = self.index_reached() {
-            context::emit(self, index, None, measurements, tags);
-        }
+        context::emit(self, None, measurements, tags);
     }
 
     /// Delivers an event that belongs to `span`.
@@ -98,10 +97,9 @@ impl Callsite {
     /// # Panics
     ///
     /// When somebody listens, and the slices are not as long as the fields of the event.
+    #[inline]
     pub fn emit_in(&'static self, span: SpanContext, measurements: &[Option<Number>], tags: &[Value<'_>]) {
-        if let Some(index) = self.index_reached() {
-            context::emit(self, index, Some(span), measurements, tags);
-        }
+        context::emit(self, Some(span), measurements, tags);
     }
 
     #[inline(always)]
@@ -112,8 +110,9 @@ impl Callsite {
         self.word.load(Ordering::Relaxed)
     }
 
+    /// The callsite's position, once it was planned.
     #[inline(always)]
-    fn index_reached(&'static self) -> Option<usize> {
+    pub(crate) fn index(&'static self) -> Option<usize> {
         let mut word = self.word();
         if word == word::NEW {
             self.reach();

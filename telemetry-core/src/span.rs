@@ -33,7 +33,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::event::SpanContext;
 use crate::value::{Number, Value};
 
-pub(crate) mod context;
+mod context;
 mod future;
 pub(crate) mod held;
 pub(crate) mod outcome;
@@ -177,7 +177,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
             Some(live) => {
                 let running = Running::start(sites, live, extras);
                 let current = Current::enter(running.live.context);
-                State::Running { current, running }
+                State::Running { running, _current: current }
             }
         };
         Entered { state, failed: false, unwinding: std::thread::panicking(), thread: PhantomData }
@@ -198,8 +198,7 @@ pub struct Entered<'a, const TAGS: usize, X: Extras = ()> {
 
 enum State<'a, const TAGS: usize, X: Extras> {
     Idle(X),
-    // In the order of their drop: the span ceases to be current, then it stops.
-    Running { current: Current, running: Running<'a, TAGS, X> },
+    Running { running: Running<'a, TAGS, X>, _current: Current },
 }
 
 impl<const TAGS: usize, X: Extras> Entered<'_, TAGS, X> {
@@ -231,8 +230,7 @@ impl<const TAGS: usize, X: Extras> std::ops::DerefMut for Entered<'_, TAGS, X> {
 
 impl<const TAGS: usize, X: Extras> Drop for Entered<'_, TAGS, X> {
     fn drop(&mut self) {
-        if let State::Running { current, running } = &mut self.state {
-            current.leave();
+        if let State::Running { running, .. } = &mut self.state {
             running.end(match std::thread::panicking() && !self.unwinding {
                 true => Ending::Panic(None),
                 false => Ending::of(self.failed),

@@ -51,13 +51,13 @@ impl Bound for Chosen {
 #[test]
 fn a_handler_is_bound_once_per_callsite() {
     let _turn = turn();
-    callsite!(WANTED: "bind.wanted", [], []);
-    callsite!(OTHER: "bind.other", [], []);
+    callsite!(WANTED: "choosy.wanted", [], []);
+    callsite!(OTHER: "choosy.other", [], []);
     let dispatch = Dispatch::new();
     let (asked, handled) = (Arc::default(), Arc::default());
-    dispatch.attach("id", "bind.*", Choosy { asked: Arc::clone(&asked), handled: Arc::clone(&handled) }).unwrap();
+    dispatch.attach("id", "choosy.*", Choosy { asked: Arc::clone(&asked), handled: Arc::clone(&handled) }).unwrap();
     for _ in 0..3 {
-        dispatch.attach("beside", "bind.*", |_: &Event<'_>| {}).unwrap();
+        dispatch.attach("beside", "choosy.*", |_: &Event<'_>| {}).unwrap();
         dispatch.run(|| [&WANTED, &OTHER].map(emit));
         dispatch.detach("beside").unwrap();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use seen::Recorder;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::event::{Metadata, Origin};
-use telemetry_core::{Callsite, Event, Number, TagValue, Unit, emit};
+use telemetry_core::{Callsite, Event, Number, TagValue, Unit, callsites, emit};
 
 /// T3: a handler sees exactly the name, the measurements and the tags, in the order declared.
 #[test]
@@ -107,8 +107,7 @@ fn metadata_of(name: &str) -> &'static Metadata {
 }
 
 fn every_callsite() -> impl Iterator<Item = &'static Metadata> {
-    let sites = telemetry_core::__private::inventory::iter::<&'static Callsite>;
-    sites.into_iter().map(|callsite| callsite.metadata())
+    callsites().map(Callsite::metadata)
 }
 
 /// M33: units are declared where the measurement is; the program knows them before anything is emitted.

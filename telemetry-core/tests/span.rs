@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seen::{Recorder, Seen};
 use telemetry_core::span::Outcome;
-use telemetry_core::{Number, Unit, emit, span};
+use telemetry_core::{Number, Unit, callsites, emit, span};
 
 fn names(seen: &[Seen]) -> Vec<&str> {
     seen.iter().map(|event| event.name.rsplit('.').next().unwrap()).collect()
@@ -306,6 +306,28 @@ fn a_future_is_in_its_span_while_it_is_polled() {
     assert_eq!(seen[4].tags(), "provider=acme outcome=error");
 }
 
+/// What a future does while it is dropped belongs to its span.
+#[test]
+fn a_future_is_dropped_in_its_span() {
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            emit!("span.dropped.cleanup");
+        }
+    }
+    let body = async |cleanup: Cleanup| {
+        pending::<()>().await;
+        drop(cleanup);
+    };
+    let (seen, ()) = Recorder::during("span.dropped.*", || {
+        poll_once(pin!(span!("span.dropped").instrument(body(Cleanup))));
+        poll_once(pin!(span!("span.dropped", stop: { rows }).instrument_with(async |_| body(Cleanup).await)));
+    });
+    assert_eq!(names(&seen), ["start", "cleanup", "stop", "start", "cleanup", "stop"]);
+    assert_eq!(seen[1].span, seen[0].span);
+    assert_eq!(seen[4].span, seen[3].span);
+}
+
 /// T18b: a future that is dropped before it ends was cancelled.
 #[test]
 fn a_dropped_future_was_cancelled() {
@@ -381,6 +403,18 @@ fn a_span_moves_into_a_task() {
     assert_eq!(seen[2].tags(), format!("{} outcome=ok", start.tags()));
 }
 
+/// Spans of futures that can move between threads can move too.
+#[test]
+fn futures_stay_movable() {
+    fn movable<F: Future + Send + 'static>(_: F) {}
+    movable(span!("span.movable", { name: String::new() }).instrument(yield_once()));
+    movable(span!("span.movable", stop: { rows }, { format }).instrument_with(async |stop| {
+        yield_once().await;
+        stop.rows.set(1u64);
+    }));
+    movable(span!("span.movable").instrument_as(async { std::thread::current() }, |_| false));
+}
+
 /// A span can be kept and named as a type.
 #[test]
 fn a_span_can_be_stored() {
@@ -412,9 +446,7 @@ fn an_instrumented_future_holds_its_body_once() {
 #[test]
 fn the_metadata_says_what_a_span_emits() {
     span!("span.metadata", { a: 1 }, stop: { size => Byte }, { b }).run(|| {});
-    let callsites: Vec<_> =
-        telemetry_core::__private::inventory::iter::<&'static telemetry_core::Callsite>.into_iter().collect();
-    let metadata = |name: &str| callsites.iter().map(|site| site.metadata()).find(|m| m.name() == name).unwrap();
+    let metadata = |name: &str| callsites().map(|site| site.metadata()).find(|m| m.name() == name).unwrap();
 
     let start = metadata("span.metadata.start");
     assert_eq!(start.measurements()[0].unit, Some(Unit::Second));

@@ -1,6 +1,6 @@
 //! `#[instrument]`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -72,7 +72,7 @@ const FORM: &str = "write the name of the span, as in `#[instrument(\"shop.payme
 
 fn read_arguments(arguments: TokenStream) -> Result<Arguments> {
     if arguments.is_empty() {
-        return Err(Error::new(proc_macro2::Span::call_site(), FORM));
+        return Err(Error::new(Span::call_site(), FORM));
     }
     parse2(arguments)
 }
@@ -174,7 +174,10 @@ fn write(function: Function, Arguments { name, tags }: &Arguments) -> TokenStrea
         Some(value) => quote!(#ident: #value),
         None => quote!(#ident),
     });
-    let span = quote_spanned!(name.span()=> #core::span!(#name, { #(#tags),* }));
+    // Located where the user wrote something, but code of a macro: lints leave it alone.
+    let at_name = Span::call_site().located_at(name.span());
+    let at_body = Span::call_site().located_at(body.span());
+    let span = quote_spanned!(at_name=> #core::span!(#name, { #(#tags),* }));
     let output = match &signature.output {
         ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, ty) => without_impl(ty),
@@ -189,7 +192,7 @@ fn write(function: Function, Arguments { name, tags }: &Arguments) -> TokenStrea
     };
     let call = if signature.asyncness.is_some() {
         // An `async` block has no place for its type, and `?` needs it: the branch that never runs gives it.
-        quote_spanned! {body.span()=>
+        quote_spanned! {at_body=>
             #span.instrument_as(
                 async move {
                     #[allow(unreachable_code, unused_variables, clippy::all, clippy::pedantic, clippy::nursery)]
@@ -203,7 +206,7 @@ fn write(function: Function, Arguments { name, tags }: &Arguments) -> TokenStrea
             ).await
         }
     } else {
-        quote_spanned!(body.span()=> #span.run_as(move |_| -> #output #body, #judge))
+        quote_spanned!(at_body=> #span.run_as(move |__telemetry_stop| -> #output #body, #judge))
     };
     quote! {
         #(#attributes)*

@@ -1,8 +1,9 @@
 //! The derives and attributes of `telemetry-core`, which exports them: depend on that crate, not on this one.
 //!
-//! Each derive is a pipeline: read the input ([`event::ast`], with [`attr`]), refuse what can't be meant
-//! ([`event::valid`]), write the code ([`event::expand`]). Where something was refused, the errors come with an
-//! implementation that does nothing ([`event::fallback`]), so that the compiler doesn't report every use of the type too.
+//! The derive of an event is a pipeline: read the input (`event/ast.rs`, with `attr.rs`), refuse what can't be meant
+//! (`valid.rs`), write the code (`expand.rs`). Where something was refused, the errors come with an implementation that
+//! does nothing (`fallback.rs`), so that the compiler doesn't report every use of the type too. The others do the same
+//! in one file each.
 //!
 //! Paths in what is written are absolute (`::core`, and the name that the caller's `Cargo.toml` has for telemetry-core):
 //! nothing depends on what the caller imported or shadowed.

@@ -1,6 +1,11 @@
 //! Everything works where the caller has shadowed whatever code usually relies on, and draws no lint.
 #![deny(warnings, missing_docs, unreachable_pub, unsafe_code, clippy::all, clippy::pedantic)]
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use telemetry_core::{Dispatch, Event};
+
 /// Nothing is in scope, not even `Option`, and primitive types and crates are something else.
 #[allow(non_camel_case_types, dead_code, unused_macros, clippy::pedantic)]
 mod shadow {
@@ -155,8 +160,29 @@ pub mod denied {
 
 #[test]
 fn nothing_of_the_caller_is_relied_on() {
+    let (dispatch, seen) = (Dispatch::new(), Arc::<Mutex<Vec<&str>>>::default());
+    let kept = Arc::clone(&seen);
+    dispatch.attach("seen", "*", move |event: &Event<'_>| kept.lock().unwrap().push(event.name())).unwrap();
+    let _scope = dispatch.enter();
+
     shadow::emit_all();
     denied::sync(denied::Level::High).unwrap();
     drop(denied::later());
-    denied::Public { duration: std::time::Duration::ZERO, route: "/" }.emit();
+    denied::Public { duration: Duration::ZERO, route: "/" }.emit();
+
+    let expected = [
+        "shadow.plain",
+        "shadow.typed",
+        "shadow.typed",
+        "shadow.span.start",
+        "shadow.span.stop",
+        "shadow.span.start",
+        "shadow.span.stop",
+        "shadow.instrumented.start",
+        "shadow.instrumented.stop",
+        "denied.sync.start",
+        "denied.sync.stop",
+        "denied.typed",
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }

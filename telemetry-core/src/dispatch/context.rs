@@ -94,15 +94,17 @@ impl Drop for Exit {
     }
 }
 
-/// Delivers an event to what is attached, in this thread's dispatcher, to the callsite at `index`.
-#[inline]
+/// Delivers an event to what is attached to `callsite` in this thread's dispatcher. It belongs to `span`, or else to the
+/// current span.
+// One copy for every callsite of a program: what is inlined there is only the call.
+#[inline(never)]
 pub(crate) fn emit(
     callsite: &'static Callsite,
-    index: usize,
     span: Option<SpanContext>,
     measurements: &[Option<Number>],
     tags: &[Value<'_>],
 ) {
+    let Some(index) = callsite.index() else { return };
     CONTEXT.with(|context| {
         let depth = context.depth.get();
         if depth >= DEPTH_LIMIT {

@@ -1,13 +1,13 @@
-//! Which span is current on this thread, and the ids of spans.
+//! The ids of spans, and the time for which one is current.
 
 use std::cell::Cell;
 // Not through `crate::sync`: a static needs a constant initialiser, which loom's atomics lack.
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::dispatch::context::{current_span, set_current_span};
 use crate::event::SpanContext;
 
 thread_local! {
-    static CURRENT: Cell<Option<SpanContext>> = const { Cell::new(None) };
     // The ids that this thread may still give away: from the first to below the second.
     static IDS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
@@ -16,14 +16,6 @@ thread_local! {
 const BLOCK: u64 = 1024;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
-
-pub(crate) fn current_span() -> Option<SpanContext> {
-    CURRENT.try_with(Cell::get).ok().flatten()
-}
-
-fn set_current_span(span: Option<SpanContext>) -> Option<SpanContext> {
-    CURRENT.try_with(|current| current.replace(span)).ok().flatten()
-}
 
 /// A new span whose parent is the current one.
 pub(super) fn child_of_current() -> SpanContext {
@@ -50,24 +42,16 @@ fn next_id() -> u64 {
 /// Makes a span the current one of this thread, until it is dropped.
 pub(super) struct Current {
     before: Option<SpanContext>,
-    left: bool,
 }
 
 impl Current {
     pub(super) fn enter(span: SpanContext) -> Self {
-        Self { before: set_current_span(Some(span)), left: false }
-    }
-
-    /// Makes the one before current again; once, however often it is called.
-    pub(super) fn leave(&mut self) {
-        if !std::mem::replace(&mut self.left, true) {
-            set_current_span(self.before);
-        }
+        Self { before: set_current_span(Some(span)) }
     }
 }
 
 impl Drop for Current {
     fn drop(&mut self) {
-        self.leave();
+        set_current_span(self.before);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -17,14 +18,17 @@ use crate::event::SpanContext;
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Instrumented<'a, F, J, const TAGS: usize, X: Extras = ()> {
     // Pinned whenever `self` is. First, so that it is dropped before the span stops.
-    future: F,
+    body: Within<F>,
     state: State<'a, TAGS, X>,
     // `None` once it has judged.
     is_error: Option<J>,
 }
 
+/// Whether the output of a body is an error.
+type Judgement<T> = fn(&T) -> bool;
+
 enum State<'a, const TAGS: usize, X: Extras> {
-    // Nobody listens, or the span has ended.
+    // Nobody listens.
     Silent,
     NotStarted { sites: &'static Sites, live: Live<'a, TAGS>, extras: X },
     Running(Running<'a, TAGS, X>),
@@ -42,7 +46,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
     /// let cents = telemetry_core::span!("shop.payment", { provider: "acme" }).instrument(charge()).await?;
     /// # Ok(cents) }
     /// ```
-    pub fn instrument<F>(self, future: F) -> Instrumented<'a, F, fn(&F::Output) -> bool, TAGS, X>
+    pub fn instrument<F>(self, future: F) -> Instrumented<'a, F, Judgement<F::Output>, TAGS, X>
     where
         F: Future<Output: Outcome>,
     {
@@ -57,7 +61,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
     {
         let Self { sites, live, extras } = self;
         let state = live.map_or(State::Silent, |live| State::NotStarted { sites, live, extras });
-        Instrumented { future, state, is_error: Some(is_error) }
+        Instrumented { body: Within::new(None, future), state, is_error: Some(is_error) }
     }
 
     /// Makes an async closure the body of the span; it sets what the stop carries beside the tags of the start.
@@ -78,8 +82,8 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
         let mut running = Running::start(sites, live, extras);
         let context = running.live.context;
         let result = {
-            let mut future = pin!(body(&mut running.extras));
-            poll_fn(|task| poll_in(context, future.as_mut(), task)).await
+            let mut within = pin!(Within::new(Some(context), body(&mut running.extras)));
+            poll_fn(|task| within.as_mut().poll(task)).await
         };
         finish(&mut running, result, Outcome::is_error)
     }
@@ -88,14 +92,43 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
 /// How a body ended: with its output, or with a panic.
 type Ended<T> = std::thread::Result<T>;
 
-/// Polls `future` with the span current.
-fn poll_in<F: Future>(span: SpanContext, future: Pin<&mut F>, task: &mut Context<'_>) -> Poll<Ended<F::Output>> {
-    let _current = Current::enter(span);
-    // Unwind safety: the panic goes on, so nobody sees what the body left half done who would not see it anyway.
-    match catch_unwind(AssertUnwindSafe(|| future.poll(task))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-        Err(panic) => Poll::Ready(Err(panic)),
+/// A future that is polled, and dropped, with its span current.
+struct Within<F> {
+    // `None` when the span is silent, or has not started.
+    span: Option<SpanContext>,
+    // Invariant: dropped by `Drop` alone, once; pinned when `Within` is.
+    future: ManuallyDrop<F>,
+}
+
+impl<F> Within<F> {
+    const fn new(span: Option<SpanContext>, future: F) -> Self {
+        Self { span, future: ManuallyDrop::new(future) }
+    }
+}
+
+impl<F: Future> Within<F> {
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Ended<F::Output>> {
+        // SAFETY: `future` is pinned when `self` is: nothing here moves it, `Drop` drops it where it stands, and `Within`
+        // is `Unpin` only where `F` is.
+        let (span, future) = unsafe {
+            let this = self.get_unchecked_mut();
+            (this.span, Pin::new_unchecked(&mut *this.future))
+        };
+        let Some(span) = span else { return future.poll(task).map(Ok) };
+        let _current = Current::enter(span);
+        // Unwind safety: the panic goes on, so nobody sees what the body left half done who would not see it anyway.
+        match catch_unwind(AssertUnwindSafe(|| future.poll(task))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+impl<F> Drop for Within<F> {
+    fn drop(&mut self) {
+        let _current = self.span.map(Current::enter);
+        // SAFETY: dropped here alone, once, and not used afterwards, by the invariant of `future`.
+        unsafe { ManuallyDrop::drop(&mut self.future) }
     }
 }
 
@@ -128,25 +161,24 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: nothing is moved out of `this` but through `state` and `is_error`, which are never pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: `future` is pinned whenever `self` is: no other code moves it or gives out a `&mut` to it, the struct
-        // has no `Drop` that could, and it is `Unpin` only when `future` is.
-        let future = unsafe { Pin::new_unchecked(&mut this.future) };
-
         if let State::NotStarted { .. } = this.state
             && let State::NotStarted { sites, live, extras } = std::mem::replace(&mut this.state, State::Silent)
         {
+            this.body.span = Some(live.context);
             this.state = State::Running(Running::start(sites, live, extras));
         }
-        let State::Running(running) = &mut this.state else { return future.poll(task) };
-        match poll_in(running.live.context, future, task) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
+        // SAFETY: `body` is pinned whenever `self` is: no other code moves it or gives out a `&mut` to it, the struct has
+        // no `Drop` that could, and it is `Unpin` only where `body` is.
+        let body = unsafe { Pin::new_unchecked(&mut this.body) };
+        let Poll::Ready(result) = body.poll(task) else { return Poll::Pending };
+        Poll::Ready(match &mut this.state {
+            State::Running(running) => {
                 let judge = this.is_error.take();
-                let value = finish(running, result, |value| judge.is_some_and(|is_error| is_error(value)));
-                this.state = State::Silent;
-                Poll::Ready(value)
+                finish(running, result, |value| judge.is_some_and(|is_error| is_error(value)))
             }
-        }
+            // Nothing is caught where the span is silent; what would be, goes on.
+            _ => result.unwrap_or_else(|panic| resume_unwind(panic)),
+        })
     }
 }
 

@@ -121,6 +121,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::needless_borrow)] // As `span!` writes it.
     fn a_reference_is_held_without_a_copy() {
         let text = String::from("a text that is longer than what is kept in place");
         let held = {

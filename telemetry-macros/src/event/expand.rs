@@ -1,6 +1,6 @@
 //! The code of an event.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Generics, LitStr, parse_quote_spanned};
@@ -128,7 +128,12 @@ fn constants(event: &Event<'_>, event_name: &str, core: &TokenStream) -> TokenSt
 /// `<Type as Trait>::method(&self.field)`, blamed on the type.
 fn call(field: &Field<'_>, of: &TokenStream, method: &str) -> TokenStream {
     let (ident, ty, method) = (field.ident, field.ty, format_ident!("{method}"));
-    quote_spanned!(ty.span()=> <#ty as #of>::#method(&self.#ident))
+    quote_spanned!(at(field)=> <#ty as #of>::#method(&self.#ident))
+}
+
+/// Where the type of `field` is written, but as code of a macro: lints leave it alone.
+fn at(field: &Field<'_>) -> Span {
+    Span::call_site().located_at(field.ty.span())
 }
 
 /// The generics of the struct, and for each field whose type they decide, that it can be what it is.
@@ -143,7 +148,7 @@ fn bounded(event: &Event<'_>, core: &TokenStream) -> Generics {
             Role::Measurement { .. } => quote!(#core::Measurement),
             Role::Tag => quote!(#core::TagValue),
         };
-        bounded.make_where_clause().predicates.push(parse_quote_spanned!(ty.span()=> #ty: #of));
+        bounded.make_where_clause().predicates.push(parse_quote_spanned!(at(field)=> #ty: #of));
     }
     bounded
 }
@@ -169,7 +174,7 @@ fn variants(field: &Field<'_>, generics: &Generics, core: &TokenStream) -> Token
     let ty = field.ty.to_token_stream();
     let is_one_type = !generics::mentions(ty.clone(), generics);
     match generics::with_static_lifetimes(ty).filter(|_| is_one_type) {
-        Some(ty) => quote_spanned!(field.ty.span()=> <#ty as #core::TagValue>::VARIANTS),
+        Some(ty) => quote_spanned!(at(field)=> <#ty as #core::TagValue>::VARIANTS),
         None => quote!(::core::option::Option::None),
     }
 }

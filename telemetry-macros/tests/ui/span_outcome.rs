@@ -4,5 +4,6 @@ struct Reply;
 
 fn main() {
     span!("shop.call").run(|| Reply);
-    span!("shop.call").instrument(async { Reply });
+    let later = async { Reply };
+    span!("shop.call").instrument(later);
 }
