@@ -25,8 +25,8 @@
 //!
 //! # Consistency: what [`Lane::stats`] may see
 //!
-//! Each count only grows. While others cast, the counts are of slightly different moments; never are more delivered and
-//! dropped than cast.
+//! The totals only grow. While others cast, they are of slightly different moments, but never are more delivered and
+//! dropped than cast. [`depth`](LaneStats::depth) is a moment's view and never above the capacity.
 
 mod bell;
 mod error;
