@@ -102,6 +102,7 @@ impl Patience {
     }
 
     /// Waits a little longer than the last time; false at once when it has been long enough.
+    #[allow(clippy::absurd_extreme_comparisons)] // Under loom, no round is spent spinning.
     pub(super) fn wait(&mut self) -> bool {
         if self.round < Self::SPINS {
             (0..1 << self.round).for_each(|_| hint::spin_loop());
