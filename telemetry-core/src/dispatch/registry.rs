@@ -276,41 +276,45 @@ mod loom_model {
         }
     }
 
-    /// Wants every callsite that was planned, or none.
-    struct Wanted(Vec<bool>);
+    /// Wants every callsite that was planned, if there is any handler; handlers are the bits of a number.
+    struct Wanted {
+        handlers: usize,
+        planned: usize,
+    }
 
     impl Plans for Wanted {
         fn wants(&self, index: usize) -> bool {
-            self.0.get(index).copied().unwrap_or(false)
+            self.handlers != 0 && index < self.planned
         }
     }
 
     type Model = Registry<Arc<Place>, Wanted, ()>;
 
-    /// A dispatcher that has one handler for every event, or none.
+    /// A dispatcher whose handlers are for every event.
     struct Member {
         published: Arc<Published<Wanted>>,
-        attached: AtomicBool,
+        handlers: AtomicUsize,
     }
 
     impl Member {
         fn join(registry: &Model) -> Arc<Self> {
-            let published = Arc::new(Published::new(Arc::new(Wanted(Vec::new()))));
+            let published = Arc::new(Published::new(Arc::new(Wanted { handlers: 0, planned: 0 })));
             registry.join(&published, ());
-            Arc::new(Self { published, attached: AtomicBool::new(false) })
+            Arc::new(Self { published, handlers: AtomicUsize::new(0) })
         }
 
-        fn change(&self, registry: &Model, attached: bool) {
+        /// Attaches the handlers that are not attached, and detaches the others.
+        fn change(&self, registry: &Model, handlers: usize) {
             // In the dispatcher the list stands under a mutex; the orderings here give the model no more than that.
-            self.attached.store(attached, Release);
+            self.handlers.fetch_xor(handlers, AcqRel);
             registry.request(&self.published);
             self.bring_up_to_date(registry);
         }
 
         fn bring_up_to_date(&self, registry: &Model) {
             while let Some(order) = registry.order(&self.published) {
-                let attached = self.attached.load(Acquire);
-                let table = Arc::new(Wanted(vec![attached; order.sites.len()]));
+                let handlers = self.handlers.load(Acquire);
+                let table = Arc::new(Wanted { handlers, planned: order.sites.len() });
                 registry.install(&self.published, &order, table);
             }
         }
@@ -356,7 +360,7 @@ mod loom_model {
                 assert!(emit() || !late, "the handler was attached before the second event");
                 lease.release(0);
             });
-            member.change(&registry, true);
+            member.change(&registry, 1);
             attached.store(true, Release);
             emitter.join().unwrap();
         });
@@ -370,10 +374,10 @@ mod loom_model {
             let (comes, goes) = (Member::join(&registry), Member::join(&registry));
             let site = Place::new();
             registry.enrol(&site);
-            goes.change(&registry, true);
+            goes.change(&registry, 1);
             let there = Arc::clone(&registry);
-            let going = thread::spawn(move || goes.change(&there, false));
-            comes.change(&registry, true);
+            let going = thread::spawn(move || goes.change(&there, 1));
+            comes.change(&registry, 1);
             going.join().unwrap();
             assert!(word::is_wanted(site.word()));
             assert!(comes.published.take().wants(0));
@@ -393,10 +397,31 @@ mod loom_model {
                 emit(&there, &there_site, &[&other, &there_member], &lease, &there_member);
                 lease.release(0);
             });
-            member.change(&registry, true);
+            member.change(&registry, 1);
             emitter.join().unwrap();
             assert!(word::is_wanted(site.word()));
             assert!(member.published.take().wants(0));
+        });
+    }
+
+    /// X5: two handlers are attached to one dispatcher at once; each is in force as soon as its own attachment returns,
+    /// whatever the other thread has built meanwhile.
+    #[test]
+    fn concurrent_attachments_are_each_in_force_when_they_return() {
+        loom::model(|| {
+            let registry = Arc::new(Model::new());
+            let member = Member::join(&registry);
+            let attach = |handler: usize| {
+                let (registry, member) = (Arc::clone(&registry), Arc::clone(&member));
+                move || {
+                    member.change(&registry, handler);
+                    assert_ne!(member.published.take().handlers & handler, 0);
+                }
+            };
+            let other = thread::spawn(attach(1));
+            attach(2)();
+            other.join().unwrap();
+            assert_eq!(member.published.take().handlers, 3);
         });
     }
 
@@ -408,7 +433,7 @@ mod loom_model {
             let member = Member::join(&registry);
             let site = Place::new();
             registry.enrol(&site);
-            member.change(&registry, true);
+            member.change(&registry, 1);
             let first = Arc::downgrade(&member.published.take());
             let (there, there_member, there_site) = (Arc::clone(&registry), Arc::clone(&member), Arc::clone(&site));
             let emitter = thread::spawn(move || {
@@ -417,7 +442,7 @@ mod loom_model {
                 emit(&there, &there_site, &[&there_member], &lease, &there_member);
                 lease.release(0);
             });
-            member.change(&registry, false);
+            member.change(&registry, 1);
             emitter.join().unwrap();
             assert!(first.upgrade().is_none(), "nobody holds the first table any more");
         });
