@@ -1,6 +1,6 @@
 //! A sum: one cell for whole quantities, which is exact, and one for floats.
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Reader, RowCells};
 use crate::scrape::Total;
 
 use super::{Quantity, UnitOfMetric};
@@ -17,10 +17,10 @@ impl SumCells {
 
     /// Adds; false if the value is negative.
     #[inline]
-    pub(crate) fn add(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+    pub(crate) fn add(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         match value {
-            Quantity::Whole(n) if n >= 0 => self.add_any(shard, first, value),
-            Quantity::Float(x) if x >= 0.0 => self.add_any(shard, first, value),
+            Quantity::Whole(n) if n >= 0 => self.add_any(cells, value),
+            Quantity::Float(x) if x >= 0.0 => self.add_any(cells, value),
             _ => return false,
         }
         true
@@ -28,11 +28,11 @@ impl SumCells {
 
     /// Adds, a negative value too, as histograms take them.
     #[inline]
-    pub(crate) fn add_any(&self, shard: &Shard, first: u32, value: Quantity) {
+    pub(crate) fn add_any(&self, cells: RowCells<'_>, value: Quantity) {
         match value {
             // Two's complement: the sum of the words is the word of the sum.
-            Quantity::Whole(n) => shard.add(Address::of(first + self.offset), n as u64),
-            Quantity::Float(x) => shard.add_float(Address::of(first + self.offset + 1), x),
+            Quantity::Whole(n) => cells.add(self.offset, n as u64),
+            Quantity::Float(x) => cells.add_float(self.offset + 1, x),
         }
     }
 
