@@ -113,12 +113,7 @@ impl Shard {
         let fresh = new_page(page_size(page));
         // AcqRel: the release publishes the page's zeroes to readers and sharers; the acquire, when another thread was
         // faster, makes its page's zeroes visible here.
-        match self.pages[page as usize].compare_exchange(
-            ptr::null_mut(),
-            fresh,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self.pages[page as usize].compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
             Err(theirs) => {
                 // SAFETY: `fresh` came from `new_page` with this size and nobody else has seen it.
@@ -131,7 +126,13 @@ impl Shard {
     /// The cells of a row: a range that was allocated as a whole.
     #[inline]
     pub(crate) fn row(&self, first: u32, cells: u32) -> RowCells<'_> {
-        let at = Address::of(first);
+        self.row_at(Address::of(first), first, cells)
+    }
+
+    /// The same, the address of the first cell being known.
+    #[inline]
+    pub(crate) fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
+        debug_assert_eq!(at, Address::of(first));
         assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
         // SAFETY: the page that `cell` found has `page_size` cells, and the range lies within it.
         let cells = unsafe { std::slice::from_raw_parts(self.cell(at), cells as usize) };

@@ -287,7 +287,10 @@ pub struct Scrape {
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scrape").field("families", &self.entries.len()).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Scrape")
+            .field("families", &self.entries.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -374,8 +377,7 @@ impl Skipped<'_> {
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
         for entry in self.0 {
-            for (reason, cell) in
-                [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
+            for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
                 show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));

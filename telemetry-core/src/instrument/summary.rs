@@ -82,11 +82,7 @@ impl SummaryCells {
         let schema = self.table.read_slots(reader, first, positive, negative, in_window);
         quantiles.clear();
         quantiles_of(&self.quantiles, schema, negative, zeroes, positive, quantiles);
-        SummarySample {
-            count: reader.whole(first + self.offset),
-            sum: self.sum.read_float(reader, first),
-            quantiles,
-        }
+        SummarySample { count: reader.whole(first + self.offset), sum: self.sum.read_float(reader, first), quantiles }
     }
 }
 
