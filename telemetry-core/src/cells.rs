@@ -512,7 +512,7 @@ impl Reader {
         Self { space: space(), page: u32::MAX, cells: Vec::new(), baseline: None }
     }
 
-    /// Forgets pages, so that those of shards that are newer are found: once for each family of a walk.
+    /// Forgets pages, so that those of shards that are newer are found: at each step of a walk.
     pub(crate) fn refresh(&mut self) {
         self.page = u32::MAX;
     }

@@ -14,9 +14,10 @@
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use foldhash::SharedSeed;
@@ -80,6 +81,11 @@ pub(crate) struct Projection {
     reclaimed: AtomicU64,
 }
 
+/// Keeps something by the first cell of series, and is told when a series is forgotten, before another gets the cell.
+pub(crate) trait Forget: Send + Sync + Debug {
+    fn forget(&self, first_cell: u32);
+}
+
 #[derive(Debug, Default)]
 struct Writer {
     chunks: Vec<Arc<Chunk>>,
@@ -91,6 +97,7 @@ struct Writer {
     /// Walks that read cells; no cells are given back meanwhile.
     walks: usize,
     dead_bytes: usize,
+    told_of_forgotten: Vec<Weak<dyn Forget>>,
 }
 
 #[derive(Debug)]
@@ -285,6 +292,11 @@ impl Projection {
         held.counted = false;
     }
 
+    /// From now on tells of every series that is forgotten.
+    pub(crate) fn tell_of_forgotten(&self, told: Weak<dyn Forget>) {
+        self.lock().told_of_forgotten.push(told);
+    }
+
     /// Gives back the cells of a row that nobody writes to any more.
     fn free_cells(&self, row: Row) {
         for table in &self.layout.chunk_tables {
@@ -358,6 +370,7 @@ impl Projection {
                 continue;
             }
             row.set(DEAD, true);
+            writer.told_of_forgotten.iter().filter_map(Weak::upgrade).for_each(|told| told.forget(row.first_cell()));
             self.free_cells(row);
             activity.remove(&row.first_cell());
             live -= 1;
