@@ -197,8 +197,9 @@ impl Index {
 
     /// Takes a row out. The caller is the only writer.
     pub(crate) fn remove(&self, hash: u64, address: u64) {
-        // Relaxed: the reclaimer's fence orders it before the wait for readers.
-        self.change(hash, address, REMOVED, Ordering::Relaxed);
+        // Release: pairs with the acquire in `find`, so that who misses the row sees what was done before. For the wait
+        // for readers the reclaimer's fence orders it.
+        self.change(hash, address, REMOVED, Ordering::Release);
     }
 
     /// Puts a complete copy of a row in the row's place. The caller is the only writer.

@@ -191,7 +191,8 @@ impl Projection {
                     return;
                 }
             }
-            // Relaxed: whoever sees an old value finds out under the lock.
+            // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
+            // missed a row that is being reclaimed.
             if self.full.load(Ordering::Relaxed) || !self.insert(hash, key) {
                 shard.add(Address::of(self.refused), 1);
                 let first = self.overflow_row().first_cell();
@@ -350,14 +351,18 @@ impl Projection {
         if writer.walks > 0 {
             return;
         }
-        let mut taken_out = Vec::new();
-        for &(row, touches) in candidates {
-            if !writer.held.contains_key(&row.first_cell()) {
-                // SAFETY: the row is not dead, so its chunk is among the projection's.
-                let hash = self.hash(unsafe { row.key() });
-                self.index.remove(hash, row.address());
-                taken_out.push((row, touches, hash));
-            }
+        let candidates = candidates.iter().filter(|(row, _)| !writer.held.contains_key(&row.first_cell()));
+        // SAFETY: the row is not dead, so its chunk is among the projection's.
+        let hashed = candidates.map(|&(row, touches)| (row, touches, self.hash(unsafe { row.key() })));
+        let taken_out: Vec<_> = hashed.collect();
+        if taken_out.is_empty() {
+            return;
+        }
+        // An emitter that misses one of the rows from here on comes to the lock, also when the limit is reached: the row
+        // may live on. Relaxed: the release in `Index::remove` orders it before the row is gone.
+        self.full.store(false, Ordering::Relaxed);
+        for (row, _, hash) in &taken_out {
+            self.index.remove(*hash, row.address());
         }
         // Emitters that wait for the lock are in no section, so waiting under it ends.
         let all_left = cells::space().wait_for_sections();
