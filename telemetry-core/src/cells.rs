@@ -21,6 +21,11 @@
 //! Cells are read and written with relaxed operations: a total is the only fact, nothing is published through it. Each
 //! cell of each shard only grows (additive cells), and two scrapes that are ordered one after the other see each cell in
 //! that order, so a total never goes back. Whoever has joined a thread sees all that it added.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::cell::Cell;
 use std::collections::HashMap;

@@ -8,7 +8,10 @@
 //! [`SPLIT`] rows the index has many small tables instead of one, each growing by itself, so that no insertion ever
 //! pays for moving more than a few thousand slots.
 //!
-//! The models `loom_tests::*` check insertion, growth and the split against readers.
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::ptr;
 

@@ -8,6 +8,11 @@
 //! load: the dearest there is. So the fence is put on the other side: the reclaimer calls `membarrier(2)`, which runs a
 //! fence on every thread of the process, and entering is a plain store. Where there is no such call, or it is refused,
 //! both sides use a real fence.
+//!
+//! Model: `loom_tests`, where both sides use a real fence.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use crate::sync::{AtomicU64, Ordering, fence};
 

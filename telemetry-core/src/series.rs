@@ -12,12 +12,16 @@
 //!
 //! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use foldhash::SharedSeed;
@@ -29,6 +33,7 @@ use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
 use crate::key::{KeyBuffer, take_value};
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// The first chunk is small, since most projections are; later ones double up to the largest.
 const FIRST_CHUNK: usize = 512;
@@ -155,7 +160,9 @@ impl Projection {
 
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.seed, SharedSeed::global_random());
+        // A model takes the same steps each time it is run.
+        let shared = if cfg!(loom) { SharedSeed::global_fixed() } else { SharedSeed::global_random() };
+        let mut hasher = FoldHasher::with_seed(self.seed, shared);
         hasher.write(key);
         hasher.finish()
     }
@@ -451,6 +458,9 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// A seed that differs from process to process, so that nobody can choose tag values that collide.
 fn process_seed() -> u64 {
+    if cfg!(loom) {
+        return 0;
+    }
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish())
 }

@@ -5,6 +5,11 @@
 //! of that table. When a series has used up its chunks at one resolution it goes on at half of it; what was counted finer
 //! stays and is merged exactly when it is read, since each coarser bucket is two finer ones. So memory is bounded whatever
 //! the values are, and no count is ever moved.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::sync::OnceLock;
 
