@@ -137,7 +137,7 @@ impl Texts<'_> {
     /// The hash of the key that the texts have.
     #[inline(always)]
     pub(crate) fn hash(self, seed: u64) -> u64 {
-        let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_random());
+        let mut hasher = FoldHasher::with_seed(seed, shared_seed());
         // Each write mixes in its length, so texts are told apart by where they end.
         self.0.iter().for_each(|text| hasher.write(text.as_bytes()));
         hasher.finish()
@@ -179,9 +179,15 @@ impl Texts<'_> {
     }
 }
 
+#[inline(always)]
+fn shared_seed() -> &'static SharedSeed {
+    // A model takes the same steps each time it is run.
+    if cfg!(loom) { SharedSeed::global_fixed() } else { SharedSeed::global_random() }
+}
+
 /// The hash of a key: that of its texts.
 pub(crate) fn hash(mut key: &[u8], seed: u64) -> u64 {
-    let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_random());
+    let mut hasher = FoldHasher::with_seed(seed, shared_seed());
     while let Some(value) = take_value(&mut key) {
         hasher.write(value.as_bytes());
     }

@@ -12,11 +12,16 @@
 //!
 //! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::cells::{self, Address, Reader, RowCells, Shard};
@@ -25,6 +30,7 @@ use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Texts, take_value};
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// The first chunk is small, since most projections are; later ones double up to the largest.
 const FIRST_CHUNK: usize = 512;
@@ -77,6 +83,11 @@ pub(crate) struct Projection {
     reclaimed: AtomicU64,
 }
 
+/// Keeps something by the first cell of series, and is told when a series is forgotten, before another gets the cell.
+pub(crate) trait Forget: Send + Sync + Debug {
+    fn forget(&self, first_cell: u32);
+}
+
 #[derive(Debug, Default)]
 struct Writer {
     chunks: Vec<Arc<Chunk>>,
@@ -88,6 +99,7 @@ struct Writer {
     /// Walks that read cells; no cells are given back meanwhile.
     walks: usize,
     dead_bytes: usize,
+    told_of_forgotten: Vec<Weak<dyn Forget>>,
 }
 
 #[derive(Debug)]
@@ -174,7 +186,8 @@ impl Projection {
                     return apply(self.touched(shard, row.first_cell()));
                 }
             }
-            // Relaxed: whoever sees an old value finds out under the lock.
+            // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
+            // missed a row that is being reclaimed.
             if self.full.load(Ordering::Relaxed) || !self.insert(hash, texts) {
                 shard.add(Address::of(self.refused), 1);
                 return apply(self.touched(shard, self.overflow_row().first_cell()));
@@ -280,6 +293,11 @@ impl Projection {
         held.counted = false;
     }
 
+    /// From now on tells of every series that is forgotten.
+    pub(crate) fn tell_of_forgotten(&self, told: Weak<dyn Forget>) {
+        self.lock().told_of_forgotten.push(told);
+    }
+
     /// Gives back the cells of a row that nobody writes to any more.
     fn free_cells(&self, row: Row) {
         for table in &self.layout.chunk_tables {
@@ -333,14 +351,18 @@ impl Projection {
         if writer.walks > 0 {
             return;
         }
-        let mut taken_out = Vec::new();
-        for &(row, touches) in candidates {
-            if !writer.held.contains_key(&row.first_cell()) {
-                // SAFETY: the row is not dead, so its chunk is among the projection's.
-                let hash = key::hash(unsafe { row.key() }, self.seed);
-                self.index.remove(hash, row.address());
-                taken_out.push((row, touches, hash));
-            }
+        let candidates = candidates.iter().filter(|(row, _)| !writer.held.contains_key(&row.first_cell()));
+        // SAFETY: the row is not dead, so its chunk is among the projection's.
+        let hashed = candidates.map(|&(row, touches)| (row, touches, key::hash(unsafe { row.key() }, self.seed)));
+        let taken_out: Vec<_> = hashed.collect();
+        if taken_out.is_empty() {
+            return;
+        }
+        // An emitter that misses one of the rows from here on comes to the lock, also when the limit is reached: the row
+        // may live on. Relaxed: the release in `Index::remove` orders it before the row is gone.
+        self.full.store(false, Ordering::Relaxed);
+        for (row, _, hash) in &taken_out {
+            self.index.remove(*hash, row.address());
         }
         // Emitters that wait for the lock are in no section, so waiting under it ends.
         let all_left = cells::space().wait_for_sections();
@@ -353,6 +375,7 @@ impl Projection {
                 continue;
             }
             row.set(DEAD, true);
+            writer.told_of_forgotten.iter().filter_map(Weak::upgrade).for_each(|told| told.forget(row.first_cell()));
             self.free_cells(row);
             activity.remove(&row.first_cell());
             live -= 1;
@@ -422,6 +445,9 @@ fn key_needs_escaping(mut key: &[u8]) -> bool {
 
 /// A seed that differs from process to process, so that nobody can choose tag values that collide.
 fn process_seed() -> u64 {
+    if cfg!(loom) {
+        return 0;
+    }
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish())
 }

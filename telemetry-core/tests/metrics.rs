@@ -282,6 +282,19 @@ fn sums_are_exact() {
     assert_eq!(snapshot.sample("http.request.stop.body", &[]), Some(&body));
 }
 
+/// V1, V3: whole numbers and floats in one sum; it does not turn negative where whole numbers no longer fit a signed one.
+#[test]
+fn large_sums_do_not_turn_negative() {
+    let registry = Registry::new();
+    let sum = registry.register::<Sum>(sum("large")).unwrap().single().unwrap();
+    sum.add(i64::MAX);
+    sum.add(i64::MAX);
+    let large = || registry.snapshot().sample("large", &[]).cloned();
+    assert_eq!(large(), Some(ValueSnapshot::Total(Total::U64(u64::MAX - 1))));
+    sum.add(0.5);
+    assert_eq!(large(), Some(ValueSnapshot::Total(Total::F64(u64::MAX as f64))));
+}
+
 /// V2: a value on a bound is counted within it, as a duration, an integer and a float.
 #[test]
 fn a_value_on_a_bound_is_within_it() {
