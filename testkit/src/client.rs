@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Error, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Far beyond what anything here takes; a test that waits for so long has failed.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -46,6 +47,28 @@ pub fn get(address: impl Into<SocketAddr>, path: &str, accept: &str) -> io::Resu
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&bytes)
+}
+
+/// Asks again and again until the answer is as `is_as_wanted` says, and gives it.
+///
+/// # Panics
+///
+/// When the server can't be asked, or no such answer comes for [`LONG`].
+pub fn get_until(
+    address: impl Into<SocketAddr>,
+    path: &str,
+    accept: &str,
+    is_as_wanted: impl Fn(&Response) -> bool,
+) -> Response {
+    let (address, deadline) = (address.into(), Instant::now() + LONG);
+    loop {
+        let response = get(address, path, accept).unwrap_or_else(|error| panic!("{address}{path}: {error}"));
+        if is_as_wanted(&response) {
+            return response;
+        }
+        assert!(Instant::now() < deadline, "what is wanted of {address}{path} does not come:\n{}", response.body);
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn parse(bytes: &[u8]) -> io::Result<Response> {
