@@ -25,7 +25,10 @@ fn the_debug_form_of_a_taken_port_says_what_to_do() {
     let address = other.local_addr().unwrap();
     let error = Exporter::builder().listen(address).serve().unwrap_err();
     let text = format!("{error:?}");
-    assert!(text.starts_with(&format!("{address} is taken by another listener; stop it or choose another port")), "{text}");
+    assert!(
+        text.starts_with(&format!("{address} is taken by another listener; stop it or choose another port")),
+        "{text}"
+    );
     assert!(text.len() > error.to_string().len() && text.contains("os error"), "{text}");
 }
 
