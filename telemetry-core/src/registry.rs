@@ -161,7 +161,8 @@ impl Registry {
         }
         let plan = Plan::held(metric)?;
         let (projection, compiled) = project(self.clock(), &[&plan]);
-        let metric = compiled.into_iter().next().expect("one plan makes one metric");
+        // One plan makes one metric.
+        let metric = Arc::clone(&compiled[0]);
         self.enter(vec![Entry::new(Arc::clone(&metric), Arc::clone(&projection))])?;
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
@@ -276,10 +277,10 @@ impl Registry {
 
 fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
     for name in names {
-        if let Some(other) = taken.insert(name.clone(), family.name().to_owned()) {
-            if other != family.name() {
-                return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
-            }
+        if let Some(other) = taken.insert(name.clone(), family.name().to_owned())
+            && other != family.name()
+        {
+            return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
         }
     }
     Ok(())

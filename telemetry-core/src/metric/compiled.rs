@@ -167,10 +167,10 @@ impl Plan {
             Kind::Counter => None,
             _ => metric.unit.or_else(|| field.and_then(|field| field.unit)),
         };
-        if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit) {
-            if from.conversion(into).is_none() {
-                return Err(error(Fault::Units(from, into)));
-            }
+        if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit)
+            && from.conversion(into).is_none()
+        {
+            return Err(error(Fault::Units(from, into)));
         }
         let description = metric.description.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| {
             match (field.map(|field| field.description), event.as_str()) {
@@ -319,21 +319,18 @@ impl Known {
         if self.all.is_empty() || self.all.iter().any(|known| known.origin() != Origin::Typed) {
             return Ok(());
         }
-        if let Some(measurement) = measurement {
-            if self.field(measurement).is_none() {
-                let fields = self.all.iter().flat_map(|known| known.measurements());
-                return Err(Fault::UnknownMeasurement(
-                    measurement.to_owned(),
-                    fields.map(|field| field.name).collect(),
-                ));
-            }
+        if let Some(measurement) = measurement
+            && self.field(measurement).is_none()
+        {
+            let fields = self.all.iter().flat_map(|known| known.measurements());
+            return Err(Fault::UnknownMeasurement(measurement.to_owned(), fields.map(|field| field.name).collect()));
         }
         for tag in tags {
-            if let TagSource::Named(named) = &tag.source {
-                if !self.all.iter().any(|known| known.tag(named).is_some()) {
-                    let fields = self.all.iter().flat_map(|known| known.tags());
-                    return Err(Fault::UnknownTag(named.clone(), fields.map(|field| field.name).collect()));
-                }
+            if let TagSource::Named(named) = &tag.source
+                && !self.all.iter().any(|known| known.tag(named).is_some())
+            {
+                let fields = self.all.iter().flat_map(|known| known.tags());
+                return Err(Fault::UnknownTag(named.clone(), fields.map(|field| field.name).collect()));
             }
         }
         Ok(())
