@@ -160,6 +160,8 @@ pub(crate) struct TagChoice {
 pub struct Metric {
     pub(crate) kind: Kind,
     pub(crate) name: String,
+    /// What holds event and measurement, where the name no longer does.
+    pub(crate) source: Option<String>,
     pub(crate) event: Option<String>,
     pub(crate) measurement: Option<String>,
     pub(crate) tags: Vec<TagChoice>,
@@ -193,6 +195,7 @@ impl Metric {
         Self {
             kind,
             name: source.name,
+            source: None,
             event: source.event,
             measurement: source.measurement,
             tags: Vec::new(),
@@ -211,9 +214,10 @@ impl Metric {
         }
     }
 
-    /// Gives the metric a name of its own.
+    /// Gives the metric a name of its own; the values still come from where the name before had them.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        let before = std::mem::replace(&mut self.name, name.into());
+        self.source.get_or_insert(before);
         self
     }
 
