@@ -20,6 +20,7 @@
 
 mod compiled;
 mod error;
+mod projection;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::value::Number;
 
 pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile};
 pub use error::{Fault, MetricError};
+pub(crate) use projection::project;
 
 /// How many series a metric may have unless it says otherwise.
 pub const DEFAULT_LIMIT: u32 = 2_000;
