@@ -27,6 +27,8 @@ pub mod scope;
 
 // From events to series.
 mod aggregate;
+pub mod console;
+pub mod explain;
 pub mod metric;
 pub mod registry;
 
@@ -53,6 +55,7 @@ mod allocations;
 pub use aggregate::Aggregator;
 pub use callsite::{Callsite, callsites};
 pub use clock::{Clock, Hands};
+pub use console::Console;
 pub use dispatch::{Dispatch, attach, detach, handlers};
 pub use dynamic::{DynamicEvent, DynamicEventError};
 pub use event::Event;

@@ -247,6 +247,13 @@ impl Projection {
         *row
     }
 
+    /// Whether an event with this key would be counted in the overflow series now.
+    pub(crate) fn overflows(&self, key: &[u8]) -> bool {
+        // Rows that are found stay where they are under the lock.
+        let _writer = self.lock();
+        self.len() >= self.layout.limit && self.find(self.hash(key), key).is_none()
+    }
+
     /// Frees what was retired, if no reader is in it any more.
     fn free_retired(&self, writer: &mut Writer) {
         if cells::space().wait_for_sections() {
