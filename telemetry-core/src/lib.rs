@@ -49,6 +49,11 @@ mod series;
 mod clock;
 mod sync;
 
+// For tests of an application.
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod test;
+
 #[cfg(all(test, not(loom)))]
 mod allocations;
 
