@@ -350,7 +350,7 @@ impl BoundGroup {
     #[inline]
     fn apply(&self, shard: &Shard, event: &Event<'_>, key: &KeyBuffer, computed: &[Option<Number>]) {
         let moment = Moment::new(&self.group.clock);
-        self.group.projection.update(shard, key.bytes(), |first| {
+        self.group.projection.update(shard, key.bytes(), |cells| {
             // Bit n: step n was recorded; steps beyond 64 are never relied on.
             let mut recorded = 0_u64;
             for (at, step) in self.steps.iter().enumerate() {
@@ -370,7 +370,7 @@ impl BoundGroup {
                     continue;
                 };
                 let instrument = step.metric.instrument();
-                if scale.apply(number).is_some_and(|value| instrument.record(shard, first, value, &moment)) {
+                if scale.apply(number).is_some_and(|value| instrument.record(cells, value, &moment)) {
                     recorded |= 1_u64.checked_shl(at as u32).unwrap_or(0);
                 } else {
                     step.metric.reject(shard);

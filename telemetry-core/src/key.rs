@@ -4,6 +4,8 @@
 //! `["a", "bc"]` have different keys. A key is hashed and compared as one run of bytes.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
 
 /// Keys up to this size are built on the stack.
 const INLINE: usize = 256;
@@ -18,8 +20,8 @@ std::thread_local! {
 /// A key being built.
 #[derive(Debug)]
 pub(crate) struct KeyBuffer {
-    // Invariant: the key is `inline[..length]`, or `spilled` if that is not empty.
-    inline: [u8; INLINE],
+    // Invariant: `inline[..length]` is initialized; the key is that, or `spilled` if that is not empty.
+    inline: [MaybeUninit<u8>; INLINE],
     length: usize,
     spilled: Vec<u8>,
 }
@@ -27,30 +29,37 @@ pub(crate) struct KeyBuffer {
 impl KeyBuffer {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { inline: [0; INLINE], length: 0, spilled: Vec::new() }
+        Self { inline: [const { MaybeUninit::uninit() }; INLINE], length: 0, spilled: Vec::new() }
     }
 
     /// Appends one value.
     #[inline]
     pub(crate) fn push(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        let end = self.length + 1 + bytes.len();
-        if bytes.len() < LONG as usize && end <= INLINE && self.spilled.is_empty() {
-            self.inline[self.length] = bytes.len() as u8;
-            copy(&mut self.inline[self.length + 1..end], bytes);
-            self.length = end;
+        let room = INLINE - self.length;
+        // The room is at most 256, so a text that fits has a short length.
+        if bytes.len() < room && bytes.len() < LONG as usize && self.spilled.is_empty() {
+            // SAFETY: `length` and the text's bytes behind it lie within `inline`, which the text does not overlap.
+            unsafe {
+                let target = self.inline.as_mut_ptr().cast::<u8>().add(self.length);
+                target.write(bytes.len() as u8);
+                copy(target.add(1), bytes);
+            }
+            self.length += 1 + bytes.len();
         } else {
             self.push_spilled(bytes);
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn push_spilled(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
             // The thread's buffer is gone only while the thread ends.
-            self.spilled = SPARE.try_with(Cell::take).unwrap_or_default();
-            self.spilled.clear();
-            self.spilled.extend_from_slice(&self.inline[..self.length]);
+            let mut spilled = SPARE.try_with(Cell::take).unwrap_or_default();
+            spilled.clear();
+            spilled.extend_from_slice(self.bytes());
+            self.spilled = spilled;
         }
         write_length(&mut self.spilled, bytes.len());
         self.spilled.extend_from_slice(bytes);
@@ -58,7 +67,12 @@ impl KeyBuffer {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        if self.spilled.is_empty() { &self.inline[..self.length] } else { &self.spilled }
+        if self.spilled.is_empty() {
+            // SAFETY: by the invariant of `inline`.
+            unsafe { std::slice::from_raw_parts(self.inline.as_ptr().cast(), self.length) }
+        } else {
+            &self.spilled
+        }
     }
 }
 
@@ -66,36 +80,67 @@ impl Drop for KeyBuffer {
     #[inline]
     fn drop(&mut self) {
         if self.spilled.capacity() != 0 {
-            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.spilled)));
+            give_back(std::mem::take(&mut self.spilled));
         }
     }
 }
 
+#[cold]
+#[inline(never)]
+fn give_back(spilled: Vec<u8>) {
+    let _ = SPARE.try_with(|spare| spare.set(spilled));
+}
+
 /// Copies a short text without a call.
+///
+/// # Safety
+///
+/// `target` has room for the text, and does not overlap it.
 #[inline(always)]
-fn copy(target: &mut [u8], source: &[u8]) {
-    let length = source.len();
-    if length > 16 {
-        target.copy_from_slice(source);
-    } else if length >= 8 {
-        // Two words that may overlap.
-        let (head, tail): ([u8; 8], [u8; 8]) = (
-            source[..8].try_into().expect("eight bytes"),
-            source[length - 8..].try_into().expect("eight bytes"),
-        );
-        target[..8].copy_from_slice(&head);
-        target[length - 8..].copy_from_slice(&tail);
-    } else if length >= 4 {
-        let (head, tail): ([u8; 4], [u8; 4]) = (
-            source[..4].try_into().expect("four bytes"),
-            source[length - 4..].try_into().expect("four bytes"),
-        );
-        target[..4].copy_from_slice(&head);
-        target[length - 4..].copy_from_slice(&tail);
-    } else if length > 0 {
-        target[0] = source[0];
-        target[length / 2] = source[length / 2];
-        target[length - 1] = source[length - 1];
+unsafe fn copy(target: *mut u8, text: &[u8]) {
+    let (source, length) = (text.as_ptr(), text.len());
+    // SAFETY: every read and write lies within the first `length` bytes: pairs of words from both ends, which may overlap.
+    unsafe {
+        if length > 16 {
+            ptr::copy_nonoverlapping(source, target, length);
+        } else if length >= 8 {
+            let (head, tail) = (source.cast::<u64>(), source.add(length - 8).cast::<u64>());
+            let (head, tail) = (head.read_unaligned(), tail.read_unaligned());
+            target.cast::<u64>().write_unaligned(head);
+            target.add(length - 8).cast::<u64>().write_unaligned(tail);
+        } else if length >= 4 {
+            let (head, tail) = (source.cast::<u32>(), source.add(length - 4).cast::<u32>());
+            let (head, tail) = (head.read_unaligned(), tail.read_unaligned());
+            target.cast::<u32>().write_unaligned(head);
+            target.add(length - 4).cast::<u32>().write_unaligned(tail);
+        } else if length > 0 {
+            target.write(source.read());
+            target.add(length / 2).write(source.add(length / 2).read());
+            target.add(length - 1).write(source.add(length - 1).read());
+        }
+    }
+}
+
+/// Whether two keys are the same; short ones without a call.
+#[inline(always)]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (length, a_start, b_start) = (a.len(), a.as_ptr(), b.as_ptr());
+    if !(8..=64).contains(&length) {
+        return a == b;
+    }
+    // SAFETY: every read lies within the first `length` bytes of both, which are at least eight.
+    unsafe {
+        let word = |start: *const u8, at: usize| start.add(at).cast::<u64>().read_unaligned();
+        let mut at = 0;
+        let mut differ = word(a_start, length - 8) ^ word(b_start, length - 8);
+        while at + 8 < length {
+            differ |= word(a_start, at) ^ word(b_start, at);
+            at += 8;
+        }
+        differ == 0
     }
 }
 
@@ -144,6 +189,20 @@ mod tests {
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_ne!(key(&["", "a"]), key(&["a", ""]));
         assert_ne!(key(&["a"]), key(&["a", ""]));
+    }
+
+    #[test]
+    fn keys_are_the_same_when_every_byte_is() {
+        for length in 0..100 {
+            let key: Vec<u8> = (0..length).collect();
+            assert!(same(&key, &key.clone()));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 1;
+                assert!(!same(&key, &other), "{length} bytes, the one at {at}");
+            }
+            assert!(!same(&key, &key[..key.len().saturating_sub(1)]) || key.is_empty());
+        }
     }
 
     /// V5: values of every length come back as they went in, on the stack and off it.

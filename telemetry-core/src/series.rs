@@ -22,11 +22,11 @@ use std::time::Duration;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
-use crate::cells::{self, Address, Reader, Shard};
+use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
 use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
-use crate::key::{KeyBuffer, take_value};
+use crate::key::{KeyBuffer, same, take_value};
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
 
 /// The first chunk is small, since most projections are; later ones double up to the largest.
@@ -126,7 +126,7 @@ impl Projection {
 
     /// Whether rows begin with a cell that counts updates, by which idle ones are found out.
     #[inline]
-    pub(crate) fn has_touch_cell(&self) -> bool {
+    fn has_touch_cell(&self) -> bool {
         self.layout.expiry.is_some()
     }
 
@@ -162,39 +162,39 @@ impl Projection {
     fn find(&self, hash: u64, key: &[u8]) -> Option<Row> {
         // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
         // that it finds keeps its chunk.
-        let found = self.index.find(hash, |address| unsafe { equal(Row::at(address).key(), key) });
+        let found = self.index.find(hash, |address| unsafe { same(Row::at(address).key(), key) });
         // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
 
-    /// Finds the series with this key, or makes it, and hands its first cell to `apply`; beyond the limit, that of the
+    /// Finds the series with this key, or makes it, and hands its cells to `apply`; beyond the limit, those of the
     /// overflow series.
     #[inline]
-    pub(crate) fn update(&self, shard: &Shard, key: &[u8], apply: impl FnOnce(u32)) {
+    pub(crate) fn update(&self, shard: &Shard, key: &[u8], apply: impl FnOnce(RowCells<'_>)) {
         let hash = self.hash(key);
         loop {
             {
                 let _section = shard.section.enter();
                 if let Some(row) = self.find(hash, key) {
-                    let first = row.first_cell();
-                    if self.has_touch_cell() {
-                        shard.add(Address::of(first), 1);
-                    }
-                    apply(first);
-                    return;
+                    return apply(self.touched(shard, row.first_cell()));
                 }
             }
             // Relaxed: whoever sees an old value finds out under the lock.
             if self.full.load(Ordering::Relaxed) || !self.insert(hash, key) {
                 shard.add(Address::of(self.refused), 1);
-                let first = self.overflow_row().first_cell();
-                if self.has_touch_cell() {
-                    shard.add(Address::of(first), 1);
-                }
-                apply(first);
-                return;
+                return apply(self.touched(shard, self.overflow_row().first_cell()));
             }
         }
+    }
+
+    /// The cells of a row, its touch cell counted up if it has one.
+    #[inline]
+    pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
+        let cells = shard.row(first, self.layout.cells);
+        if self.has_touch_cell() {
+            cells.add(0, 1);
+        }
+        cells
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -430,12 +430,6 @@ fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
 
 fn key_needs_escaping(mut key: &[u8]) -> bool {
     std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
-}
-
-/// Whether two keys are the same; short ones without a call.
-#[inline(always)]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a == b
 }
 
 /// A seed that differs from process to process, so that nobody can choose tag values that collide.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 
-use crate::cells::{self, Address};
+use crate::cells::{self, RowCells};
 use crate::family::Kind;
 use crate::registry::{Handle, sealed};
 use crate::series::Held;
@@ -19,25 +19,20 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// The cells of the series in this thread's shard.
     #[inline]
-    fn touch(&self) {
-        if self.held.projection().has_touch_cell() {
-            cells::local().add(Address::of(self.held.first_cell()), 1);
-        }
+    fn cells(&self) -> RowCells<'static> {
+        self.held.projection().touched(cells::local(), self.held.first_cell())
     }
 
     /// Records a number in the metric's own unit; what the instrument can't take is counted as rejected.
     #[inline]
     fn record(&self, number: Option<Number>) {
         let Some(number) = number else { return self.metric.miss(cells::local()) };
-        let shard = cells::local();
         let moment = Moment::new(self.held.projection().clock());
-        let taken = self.metric.own_scale().apply(number).is_some_and(|value| {
-            self.touch();
-            self.metric.instrument().record(shard, self.held.first_cell(), value, &moment)
-        });
-        if !taken {
-            self.metric.reject(shard);
+        let taken = self.metric.own_scale().apply(number);
+        if !taken.is_some_and(|value| self.metric.instrument().record(self.cells(), value, &moment)) {
+            self.metric.reject(cells::local());
         }
     }
 }
@@ -78,8 +73,7 @@ impl Counter {
     #[inline]
     pub fn add(&self, n: u64) {
         let Instrument::Counter(counter) = self.0.metric.instrument() else { return };
-        self.0.touch();
-        counter.add(cells::local(), self.0.held.first_cell(), n);
+        counter.add(self.0.cells(), n);
     }
 }
 
@@ -130,8 +124,8 @@ impl Gauge {
         let Instrument::LastValue(gauge) = self.0.metric.instrument() else { return };
         match difference.and_then(|number| self.0.metric.own_scale().apply(number)) {
             Some(value) => {
-                self.0.touch();
-                gauge.add_float(self.0.held.first_cell(), sign * value.to_f64(self.0.metric.unit()));
+                let cells = self.0.cells();
+                gauge.add_float(cells.first, sign * value.to_f64(self.0.metric.unit()));
             }
             None => self.0.metric.reject(cells::local()),
         }
@@ -148,13 +142,11 @@ impl Histogram {
     #[inline]
     pub fn record(&self, value: impl Measurement) {
         let Instrument::Distribution(histogram) = self.0.metric.instrument() else { return };
-        let shard = cells::local();
         match value.number().and_then(|number| self.0.metric.own_scale().apply(number)) {
             Some(value) => {
-                self.0.touch();
-                histogram.record(shard, self.0.held.first_cell(), value);
+                histogram.record(self.0.cells(), value);
             }
-            None => self.0.metric.reject(shard),
+            None => self.0.metric.reject(cells::local()),
         }
     }
 
