@@ -52,3 +52,13 @@ pub mod serve;
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
 pub use negotiate::Format;
+
+/// The documents of the repository: what they show is compiled and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+
+    #[doc = include_str!("../../docs/exposition.md")]
+    mod exposition {}
+}
