@@ -59,6 +59,9 @@ mod documents {
     #[doc = include_str!("../../README.md")]
     mod readme {}
 
+    #[doc = include_str!("../../docs/guide.md")]
+    mod guide {}
+
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
 }
