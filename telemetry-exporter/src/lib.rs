@@ -62,6 +62,9 @@ mod documents {
     #[doc = include_str!("../../docs/guide.md")]
     mod guide {}
 
+    #[doc = include_str!("../../docs/architecture.md")]
+    mod architecture {}
+
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
 }
