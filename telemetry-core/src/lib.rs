@@ -20,7 +20,7 @@
 //!
 //! # The words
 //!
-//! - **Event**: a name, measurements (numbers with units), tags (texts): [`Event`], [`emit!`], [`TypedEvent`].
+//! - **Event**: a name, measurements (numbers with units), tags (texts): [`struct@Event`], [`emit!`], [`TypedEvent`].
 //! - **Span**: a start, and a stop or an exception, as events that know each other: [`span!`], [`macro@instrument`].
 //! - **Callsite**: the static behind each place that emits: [`Callsite`].
 //! - **Handler**: what is attached to events: [`handler::Handler`].
@@ -31,7 +31,7 @@
 //! - **Aggregator**: the one handler that turns events into what a registry holds: [`Aggregator`].
 //! - **Family**: all series of one metric: [`family::Family`].
 //! - **Series**: one choice of labels: [`scrape::Series`].
-//! - **Instrument**: how a series counts; code can hold one, without events: [`instrument`].
+//! - **Instrument**: how a series counts; code can hold one, without events: [`mod@instrument`].
 //! - **Cell**: one 64-bit word of an instrument, of which each thread has its own.
 //! - **Scrape**: one walk over all families, open to any consumer: [`registry::Scrape`], [`scrape::Visit`].
 //!
