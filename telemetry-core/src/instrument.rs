@@ -17,7 +17,7 @@ mod window;
 pub use exponential::Exponential;
 pub use handle::{Counter, Gauge, Histogram, Spiral, Sum, Summary};
 pub use histogram::{Buckets, BucketsError};
-pub use window::Window;
+pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
 pub(crate) use exponential::ChunkTable;
