@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 use crate::cells::{self, RowCells, Shard};
 use crate::clock::Clock;
+use crate::dispatch::Dispatch;
 use crate::event::{Event, Metadata};
-use crate::handler::{AttachError, Bound, Handler};
+use crate::handler::{AttachError, Bound, Handler, attachment};
 use crate::instrument::{Instrument, Moment, Scale};
 use crate::key::{KeyBuffer, Texts, take_value};
-use crate::metric::{Compiled, ComputeTag, ComputeValue, MetricError, Plan, ProjectionKey, Rule, TagSource, compile};
+use crate::metric::{
+    Compiled, ComputeTag, ComputeValue, Metric, MetricError, Plan, ProjectionKey, Rule, TagSource, project,
+};
 use crate::registry::{Entry, Registry};
-use crate::series::{Layout, Projection};
+use crate::series::Projection;
 use crate::value::{Number, TextBuffer, Value};
 
 /// How many tags of one projection are looked up without an allocation.
@@ -47,7 +50,7 @@ pub(crate) struct Group {
 pub(crate) struct Member {
     pub(crate) compiled: Arc<Compiled>,
     /// The measurement; `None` for one that is computed, or when all events count.
-    measurement: Option<String>,
+    pub(crate) measurement: Option<String>,
     compute: Option<ComputeValue>,
 }
 
@@ -57,12 +60,21 @@ impl std::fmt::Debug for Group {
     }
 }
 
+/// Here, and not beside the rest, so that the registry knows no handler.
+impl Registry {
+    /// Makes metrics over events; they count from when the aggregator is attached.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`], which names the metric, what is wrong with it and what to do. No metric is made then.
+    pub fn aggregator(&self, metrics: impl IntoIterator<Item = Metric>) -> Result<Aggregator, MetricError> {
+        Aggregator::build(self, metrics)
+    }
+}
+
 impl Aggregator {
     /// Builds the metrics and enters them in the registry.
-    pub(crate) fn build(
-        registry: &Registry,
-        metrics: impl IntoIterator<Item = crate::metric::Metric>,
-    ) -> Result<Self, MetricError> {
+    fn build(registry: &Registry, metrics: impl IntoIterator<Item = Metric>) -> Result<Self, MetricError> {
         let plans = metrics.into_iter().map(Plan::over_events).collect::<Result<Vec<_>, _>>()?;
         let mut keys: Vec<&ProjectionKey> = Vec::new();
         for plan in &plans {
@@ -104,7 +116,7 @@ impl Aggregator {
     ///
     /// [`AttachError::Taken`] if the id is attached already.
     pub fn attach(&self, id: &str) -> Result<(), AttachError> {
-        self.attach_to(&crate::dispatch::Dispatch::current(), id)
+        self.attach_to(&Dispatch::current(), id)
     }
 
     /// Attaches this aggregator to a dispatcher: see [`Aggregator::attach`].
@@ -112,16 +124,16 @@ impl Aggregator {
     /// # Errors
     ///
     /// [`AttachError::Taken`] if the id is attached already.
-    pub fn attach_to(&self, dispatch: &crate::dispatch::Dispatch, id: &str) -> Result<(), AttachError> {
-        let mut events: Vec<&str> = self.0.groups.iter().map(|group| group.key.event.as_str()).collect();
+    pub fn attach_to(&self, dispatch: &Dispatch, id: &str) -> Result<(), AttachError> {
+        let mut events: Vec<&str> = self.0.groups.iter().map(|group| group.event()).collect();
         events.sort_unstable();
         events.dedup();
-        crate::handler::attachment(id, self.clone()).events(events).attach_to(dispatch)
+        attachment(id, self.clone()).events(events).attach_to(dispatch)
     }
 
     /// The events that the metrics are made of.
     pub fn events(&self) -> impl Iterator<Item = &str> {
-        self.0.groups.iter().map(|group| group.key.event.as_str())
+        self.0.groups.iter().map(|group| group.event())
     }
 
     pub(crate) fn groups(&self) -> &[Arc<Group>] {
@@ -129,40 +141,9 @@ impl Aggregator {
     }
 }
 
-/// The projection of metrics with the same key, with the series that are there from the start.
-pub(crate) fn project(clock: &Clock, plans: &[&Plan]) -> (Arc<Projection>, Vec<Arc<Compiled>>) {
-    let (compiled, cells) = compile(plans);
-    let key = &plans[0].key;
-    let layout = Layout {
-        labels: key.tags.iter().map(|tag| Arc::from(tag.label.as_str())).collect(),
-        cells,
-        limit: key.limit,
-        expiry: key.expiry,
-        chunk_tables: compiled.iter().filter_map(|metric| metric.instrument().chunk_table().cloned()).collect(),
-    };
-    let projection = Arc::new(Projection::new(layout, clock.clone()));
-    for plan in plans {
-        for values in plan.declared().expect("the plan was checked") {
-            let held = projection.hold(values);
-            for (plan, metric) in plans.iter().zip(&compiled) {
-                // A gauge over events has no value before the first; one that is declared, or held, has zero.
-                let starts_at_zero = !plan.metric.declared.is_empty() || plan.key.event.is_empty();
-                if let (Instrument::LastValue(gauge), true) = (metric.instrument(), starts_at_zero) {
-                    gauge.initialize(held.first_cell());
-                }
-            }
-            if plan.key.expiry.is_some() {
-                // Declared series are there, also when they are idle.
-                projection.keep(held);
-            }
-        }
-    }
-    (projection, compiled)
-}
-
 impl Handler for Aggregator {
     fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        let groups = self.0.groups.iter().filter(|group| group.key.event == metadata.name());
+        let groups = self.0.groups.iter().filter(|group| group.event() == metadata.name());
         let bound: Box<[BoundGroup]> = groups.map(|group| group.bind(metadata)).collect();
         (!bound.is_empty()).then(|| Arc::new(BoundAggregator(bound)) as Arc<dyn Bound>)
     }
@@ -218,7 +199,7 @@ struct Step {
     counted_by: u64,
 }
 
-enum ValueSource {
+pub(crate) enum ValueSource {
     /// Every event is one, in the cell at this offset.
     CountOne(u32),
     /// Every event is one.
@@ -230,6 +211,11 @@ enum ValueSource {
 }
 
 impl Group {
+    /// The event that the metrics are made of.
+    pub(crate) fn event(&self) -> &str {
+        &self.key.event
+    }
+
     pub(crate) fn bind(self: &Arc<Self>, metadata: &'static Metadata) -> BoundGroup {
         let tags = self.key.tags.iter().map(|tag| match &tag.source {
             TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
@@ -272,7 +258,7 @@ impl Group {
 
 impl Member {
     /// Where the value comes from at a callsite; `None` if it never has one.
-    fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
+    pub(crate) fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
         let is_count = matches!(self.compiled.instrument(), Instrument::Counter(_));
         if let Some(compute) = &self.compute {
             return Some(ValueSource::Computed(Arc::clone(compute), *self.compiled.own_scale()));
@@ -328,14 +314,7 @@ impl BoundGroup {
             on_heap.resize(self.steps.len(), None);
             &mut on_heap[..]
         };
-        let select = AssertUnwindSafe(|| {
-            if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
-                return false;
-            }
-            self.write_key(event, &mut key);
-            true
-        });
-        let selected = catch_unwind(select);
+        let selected = catch_unwind(AssertUnwindSafe(|| self.select(event, &mut key)));
         for (step, computed) in self.steps.iter().zip(&mut *computed) {
             if let (ValueSource::Computed(compute, _), Ok(true)) = (&step.value, &selected) {
                 // A value that could not be computed is as invalid as one that is not a number.
@@ -356,7 +335,11 @@ impl BoundGroup {
         }
     }
 
-    pub(crate) fn write_key(&self, event: &Event<'_>, key: &mut KeyBuffer) {
+    /// Whether the rule lets the event pass; if so, writes the key of its series. Runs what users wrote.
+    pub(crate) fn select(&self, event: &Event<'_>, key: &mut KeyBuffer) -> bool {
+        if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
+            return false;
+        }
         let mut text = TextBuffer::new();
         let mut computed = String::new();
         for tag in &self.tags {
@@ -370,6 +353,7 @@ impl BoundGroup {
                 }
             }
         }
+        true
     }
 
     /// Looks the series up once, and gives each metric its value.

@@ -17,7 +17,7 @@ mod window;
 pub use exponential::Exponential;
 pub use handle::{Counter, Gauge, Histogram, Spiral, Sum, Summary};
 pub use histogram::{Buckets, BucketsError};
-pub use window::Window;
+pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
 pub(crate) use exponential::ChunkTable;
@@ -54,6 +54,15 @@ pub(crate) struct Scratch {
 }
 
 impl Instrument {
+    /// Whether [`Self::record`] would add the value.
+    pub(crate) fn takes(&self, value: Quantity) -> bool {
+        match self {
+            Self::Counter(_) | Self::LastValue(_) | Self::Distribution(_) | Self::Summary(_) => true,
+            Self::Sum(_) => SumCells::takes(value),
+            Self::Spiral(spiral) => spiral.whole(value).is_some(),
+        }
+    }
+
     /// Adds a value; false if this instrument can't take it.
     #[inline]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {

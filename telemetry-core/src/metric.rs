@@ -20,6 +20,7 @@
 
 mod compiled;
 mod error;
+mod projection;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::value::Number;
 
 pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile};
 pub use error::{Fault, MetricError};
+pub(crate) use projection::project;
 
 /// How many series a metric may have unless it says otherwise.
 pub const DEFAULT_LIMIT: u32 = 2_000;
@@ -154,6 +156,8 @@ pub(crate) struct TagChoice {
 pub struct Metric {
     pub(crate) kind: Kind,
     pub(crate) name: String,
+    /// What holds event and measurement, where the name no longer does.
+    pub(crate) source: Option<String>,
     pub(crate) event: Option<String>,
     pub(crate) measurement: Option<String>,
     pub(crate) tags: Vec<TagChoice>,
@@ -187,6 +191,7 @@ impl Metric {
         Self {
             kind,
             name: source.name,
+            source: None,
             event: source.event,
             measurement: source.measurement,
             tags: Vec::new(),
@@ -205,9 +210,10 @@ impl Metric {
         }
     }
 
-    /// Gives the metric a name of its own.
+    /// Gives the metric a name of its own; the values still come from where the name before had them.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        let before = std::mem::replace(&mut self.name, name.into());
+        self.source.get_or_insert(before);
         self
     }
 

@@ -6,12 +6,11 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::aggregate::{Aggregator, project};
 use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::family::{Family, Kind};
 use crate::instrument::{Moment, Scratch};
-use crate::metric::{Compiled, Fault, Metric, MetricError, Plan};
+use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
@@ -126,15 +125,6 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, Families> {
         self.0.families.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes metrics over events; they count from when the aggregator is attached.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricError`], which names the metric, what is wrong with it and what to do. No metric is made then.
-    pub fn aggregator(&self, metrics: impl IntoIterator<Item = Metric>) -> Result<Aggregator, MetricError> {
-        Aggregator::build(self, metrics)
     }
 
     /// Makes an instrument that code holds, instead of feeding it from events.

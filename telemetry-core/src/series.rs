@@ -255,6 +255,13 @@ impl Projection {
         *row
     }
 
+    /// Whether an event with these values would be counted in the overflow series now.
+    pub(crate) fn overflows(&self, texts: Texts<'_>) -> bool {
+        // Rows that are found stay where they are under the lock.
+        let _writer = self.lock();
+        self.len() >= self.layout.limit && self.find(texts.hash(self.seed), texts).is_none()
+    }
+
     /// Frees what was retired, if no reader is in it any more.
     fn free_retired(&self, writer: &mut Writer) {
         if cells::space().wait_for_sections() {

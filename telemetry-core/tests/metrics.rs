@@ -64,6 +64,15 @@ fn fault(metric: Metric) -> Fault {
 
 const MS: Duration = Duration::from_millis(1);
 
+/// M23: a metric that gets a name of its own still takes the measurement that the first name holds.
+#[test]
+fn a_name_of_its_own_leaves_the_source_as_it_is() {
+    let snapshot = with([sum("http.request.stop.body").name("bytes.sent").name("bytes.out")], || {
+        request(MS, 100_u64, "/a", 200);
+    });
+    assert_eq!(snapshot.total("bytes.out", &[]), Some(100.0));
+}
+
 /// M8, M23: one lookup feeds a metric of every kind.
 #[test]
 fn an_event_feeds_metrics_of_every_kind() {

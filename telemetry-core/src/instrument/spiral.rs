@@ -29,9 +29,10 @@ impl SpiralCells {
         true
     }
 
+    /// What [`Self::mark`] makes of the value; `None` if it is refused.
     #[inline]
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
-    fn whole(&self, value: Quantity) -> Option<u64> {
+    pub(crate) fn whole(&self, value: Quantity) -> Option<u64> {
         match value {
             Quantity::Whole(n) if self.unit.is_whole() => u64::try_from(n).ok(),
             _ => {

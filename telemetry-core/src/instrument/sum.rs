@@ -15,15 +15,23 @@ pub(crate) struct SumCells {
 impl SumCells {
     pub(crate) const CELLS: u32 = 2;
 
+    /// Whether [`Self::add`] adds the value: it does not when that is negative.
+    #[inline]
+    pub(crate) fn takes(value: Quantity) -> bool {
+        match value {
+            Quantity::Whole(n) => n >= 0,
+            Quantity::Float(x) => x >= 0.0,
+        }
+    }
+
     /// Adds; false if the value is negative.
     #[inline]
     pub(crate) fn add(&self, cells: RowCells<'_>, value: Quantity) -> bool {
-        match value {
-            Quantity::Whole(n) if n >= 0 => self.add_any(cells, value),
-            Quantity::Float(x) if x >= 0.0 => self.add_any(cells, value),
-            _ => return false,
+        let takes = Self::takes(value);
+        if takes {
+            self.add_any(cells, value);
         }
-        true
+        takes
     }
 
     /// Adds, a negative value too, as histograms take them.

@@ -119,9 +119,10 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
-        let (held_event, held_measurement) = match metric.name.rsplit_once('.') {
+        let source = metric.source.as_deref().unwrap_or(&metric.name);
+        let (held_event, held_measurement) = match source.rsplit_once('.') {
             Some((event, measurement)) => (Some(event), measurement),
-            None => (None, metric.name.as_str()),
+            None => (None, source),
         };
         let Some(event) = metric.event.as_deref().or(held_event).map(str::to_owned) else {
             return fail(Fault::NoEvent);
