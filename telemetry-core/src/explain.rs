@@ -33,7 +33,7 @@ use crate::event::Event;
 use crate::failure;
 use crate::family::Kind;
 use crate::instrument::{Quantity, Scale};
-use crate::key::{KeyBuffer, take_value};
+use crate::key::{KeyBuffer, Texts, take_value};
 use crate::series::Projection;
 use crate::unit::Unit;
 use crate::value::Number;
@@ -186,11 +186,11 @@ fn labels(
     if !guarded(|| bound.select(event, &mut key))? {
         return Ok(None);
     }
-    if projection.overflows(key.bytes()) {
+    let mut rest = key.bytes();
+    let values: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
+    if projection.overflows(Texts(&values)) {
         return Ok(Some(vec![("otel_metric_overflow".to_owned(), "true".to_owned())]));
     }
-    let mut rest = key.bytes();
-    let values = std::iter::from_fn(|| take_value(&mut rest));
     let pairs = projection.labels().iter().zip(values).filter(|(_, value)| !value.is_empty());
     Ok(Some(pairs.map(|(name, value)| (name.to_string(), value.to_owned())).collect()))
 }
@@ -201,7 +201,7 @@ impl Member {
         let own_scale = self.compiled.own_scale();
         let (number, scale) = match self.bind(event.metadata()) {
             None => return self.unit_fault(event).unwrap_or_else(missing),
-            Some(ValueSource::One) => (Some(Number::U64(1)), *own_scale),
+            Some(ValueSource::One | ValueSource::CountOne(_)) => (Some(Number::U64(1)), *own_scale),
             Some(ValueSource::OneIf(at)) => (event.measurement_at(at).map(|_| Number::U64(1)), *own_scale),
             Some(ValueSource::At(at, scale)) => (event.measurement_at(at), scale),
             Some(ValueSource::Computed(compute, scale)) => match guarded(|| compute(event)) {

@@ -42,38 +42,32 @@ pub const DEFAULT_LIMIT: u32 = 2_000;
 
 /// Counts events. A definition whose measurement is `count` counts all of them, also those that carry no measurement
 /// of that name; any other counts those that carry the measurement.
-#[must_use]
 pub fn counter(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Counter, source.into())
 }
 
 /// Adds up a measurement that is never negative.
-#[must_use]
 pub fn sum(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Sum, source.into())
 }
 
 /// Keeps the newest value of a measurement.
-#[must_use]
 pub fn last_value(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::LastValue, source.into())
 }
 
 /// Counts the values of a measurement in buckets.
-#[must_use]
 pub fn distribution(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Distribution, source.into())
 }
 
 /// Answers quantiles of a measurement over a sliding window.
-#[must_use]
 pub fn summary(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Summary, source.into())
 }
 
 /// Adds up a measurement of whole numbers since creation, and over a sliding window. As for [`counter`], a definition
 /// whose measurement is `count` counts events.
-#[must_use]
 pub fn spiral(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Spiral, source.into())
 }

@@ -51,18 +51,14 @@ impl SumCells {
         if float == 0.0 && self.unit.is_whole() {
             return Total::U64(whole);
         }
-        Total::F64(self.together(whole, float))
+        // Nothing negative was added, so the whole part has all its 64 bits.
+        Total::F64(self.unit.float_of_unsigned(whole) + float)
     }
 
+    /// The same where negative values were added, too: the whole part is signed.
     #[inline]
     pub(crate) fn read_float(&self, reader: &mut Reader, first: u32) -> f64 {
-        let whole = reader.whole(first + self.offset);
-        self.together(whole, reader.float(first + self.offset + 1))
-    }
-
-    fn together(&self, whole: u64, float: f64) -> f64 {
-        let whole = self.unit.float(whole as i64);
-        // Minus zero plus zero is zero.
-        if float == 0.0 { whole } else { whole + float }
+        let whole = self.unit.float(reader.whole(first + self.offset) as i64);
+        whole + reader.float(first + self.offset + 1)
     }
 }
