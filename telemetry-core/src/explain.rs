@@ -75,7 +75,7 @@ pub enum Finding {
         measurement: Option<String>,
     },
     /// The unit of the measurement does not convert into the metric's: `missing`.
-    Unit {
+    UnitMismatch {
         /// The unit that the event declares.
         measured: Unit,
         /// The unit that the metric has.
@@ -121,7 +121,7 @@ impl fmt::Display for Finding {
                 write!(f, "skipped: the event carries no measurement `{measurement}`")
             }
             Self::Missing { measurement: None } => f.write_str("skipped: no value was computed"),
-            Self::Unit { measured, wanted } => write!(f, "skipped: {measured} do not convert into {wanted}"),
+            Self::UnitMismatch { measured, wanted } => write!(f, "skipped: {measured} do not convert into {wanted}"),
             Self::NotFinite { value } => write!(f, "skipped: {value} is not finite"),
             Self::Negative { value } => write!(f, "skipped: {value} is negative"),
             Self::NotWhole { value } => write!(f, "skipped: {value} is not a whole number below 2^64"),
@@ -217,7 +217,7 @@ impl Member {
         let metadata = event.metadata();
         let at = metadata.measurement(self.measurement.as_deref()?)?;
         let measured = metadata.measurements()[at].unit?;
-        Some(Finding::Unit { measured, wanted: self.compiled.family().values_unit()? })
+        Some(Finding::UnitMismatch { measured, wanted: self.compiled.family().values_unit()? })
     }
 
     fn judge(&self, number: Number, scale: &Scale) -> Finding {

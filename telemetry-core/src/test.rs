@@ -276,6 +276,10 @@ pub struct Expected<'a> {
 
 impl Expected<'_> {
     /// The first event that is as expected.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
     #[track_caller]
     pub fn find_in(&self, capture: &Capture) -> CapturedEvent {
         let events = capture.events();
