@@ -309,6 +309,12 @@ impl CellSpace {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        (self.lock_idle(), self.lock_ranges(), self.lock_chunks())
+    }
+
     fn lock_ranges(&self) -> MutexGuard<'_, Ranges> {
         self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
     }

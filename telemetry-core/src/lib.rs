@@ -49,6 +49,8 @@ mod sync;
 
 #[cfg(all(test, not(loom)))]
 mod allocations;
+#[cfg(all(test, not(loom)))]
+mod unlocked;
 
 pub use aggregate::Aggregator;
 pub use callsite::{Callsite, callsites};
