@@ -1,4 +1,7 @@
-//! Counts the allocations of a thread, for the tests that say that something allocates nothing.
+//! Counts what a thread asks of the allocator, for the tests that say that something asks nothing of it.
+
+// Each test binary that includes this file uses its part.
+#![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -9,12 +12,13 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
+    // Constant and without a destructor, so it is there at every time of a thread's life and allocates nothing itself.
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+    static FREED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count() {
-    // Constant and without a destructor, so it is there at every time of a thread's life and allocates nothing itself.
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+    ALLOCATED.with(|count| count.set(count.get() + 1));
 }
 
 // SAFETY: every call goes to the system's allocator as it is; counting touches no memory of it.
@@ -26,6 +30,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        FREED.with(|count| count.set(count.get() + 1));
         // SAFETY: as above.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -45,13 +50,21 @@ unsafe impl GlobalAlloc for Counting {
 
 /// How often `run` allocated, on this thread.
 pub(crate) fn during(run: impl FnOnce()) -> usize {
-    let before = COUNT.get();
+    let before = ALLOCATED.get();
     run();
-    COUNT.get() - before
+    ALLOCATED.get() - before
+}
+
+/// How often `run` allocated or freed, on this thread.
+pub(crate) fn and_frees_during(run: impl FnOnce()) -> usize {
+    let before = FREED.get();
+    let allocated = during(run);
+    allocated + FREED.get() - before
 }
 
 #[test]
 fn allocations_are_counted() {
-    assert_eq!(during(|| drop(std::hint::black_box(Box::new(1)))), 1);
-    assert_eq!(during(|| ()), 0);
+    let run = || drop(std::hint::black_box(Box::new(1)));
+    assert_eq!((during(run), and_frees_during(run)), (1, 2));
+    assert_eq!(and_frees_during(|| ()), 0);
 }

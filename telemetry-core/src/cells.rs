@@ -26,6 +26,8 @@
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -349,6 +351,12 @@ impl CellSpace {
     /// Held while a chunk of exponential buckets is added to any table.
     pub(crate) fn lock_chunks(&self) -> MutexGuard<'_, ()> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        (self.lock_idle(), self.lock_ranges(), self.lock_chunks())
     }
 
     fn lock_ranges(&self) -> MutexGuard<'_, Ranges> {

@@ -191,6 +191,15 @@ impl Dispatch {
 }
 
 impl Inner {
+    /// Runs `body` while every lock of the dispatcher and its handlers is held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self, body: impl FnOnce()) {
+        let records = lock(&self.records);
+        let _bindings: Vec<_> = records.iter().map(|record| record.locked()).collect();
+        let _others = (self.published.locked(), lock(&self.tallies));
+        body();
+    }
+
     fn records(&self) -> Arc<[Arc<Record>]> {
         Arc::clone(&lock(&self.records))
     }

@@ -327,6 +327,12 @@ impl Record {
         }
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        lock(&self.bindings)
+    }
+
     pub(crate) fn into_handler(self) -> Arc<dyn Handler> {
         self.handler
     }

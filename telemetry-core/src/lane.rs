@@ -223,6 +223,12 @@ impl Lane {
         &self.0.shared.name
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        (self.0.join.lock(), self.0.shared.room.0.locked(), self.0.shared.progress.0.locked())
+    }
+
     /// Has the worker deliver `event` to `deliver`, or drops and counts it.
     #[inline]
     pub(crate) fn cast(&self, event: &Event<'_>, deliver: &Arc<dyn Deliver>) {

@@ -146,6 +146,8 @@ pub mod test;
 
 #[cfg(all(test, not(loom)))]
 mod allocations;
+#[cfg(all(test, not(loom)))]
+mod unlocked;
 
 pub use aggregate::Aggregator;
 pub use callsite::{Callsite, callsites};

@@ -127,6 +127,18 @@ impl Registry {
         self.0.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs `body` while every lock of the registry and its families is held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self, body: impl FnOnce()) {
+        let families = self.lock();
+        let mut projections: Vec<&Projection> = families.entries.iter().map(|entry| &*entry.projection).collect();
+        projections.sort_by_key(|projection| std::ptr::from_ref(*projection));
+        projections.dedup_by_key(|projection| std::ptr::from_ref(*projection));
+        let _projections: Vec<_> = projections.into_iter().map(Projection::locked).collect();
+        let _baselines: Vec<_> = families.entries.iter().map(|entry| entry.baselines.lock()).collect();
+        body();
+    }
+
     /// Makes an instrument that code holds, instead of feeding it from events.
     ///
     /// # Errors

@@ -210,6 +210,12 @@ impl Projection {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        (self.lock(), self.sweeping.lock())
+    }
+
     /// Makes the series unless it is there; false at the limit.
     #[cold]
     #[inline(never)]

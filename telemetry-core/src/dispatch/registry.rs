@@ -52,6 +52,12 @@ impl<T> Published<T> {
         Self { table: Mutex::new(table) }
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        lock(&self.table)
+    }
+
     /// The newest table.
     ///
     /// A thread that has read a generation before it calls this gets the table of that generation or a newer one: see
@@ -137,6 +143,12 @@ impl<S: Site, T: Plans, O: Clone> Registry<S, T, O> {
         // before the table of this generation was stored, under the same mutex, then the read of the generation would
         // happen before its increment, and could not have returned it.
         self.generation.0.load(Ordering::Relaxed)
+    }
+
+    /// Every lock, held: no table is published meanwhile.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn locked(&self) -> impl Sized + '_ {
+        lock(&self.books)
     }
 
     /// Gives `site` a position, unless it has one.

@@ -10,6 +10,8 @@
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod properties;
 
 use std::sync::OnceLock;
 

@@ -83,6 +83,12 @@ impl Room {
         answer
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn locked(&self) -> impl Sized + '_ {
+        lock(&self.lock)
+    }
+
     /// How many wait.
     #[cfg(all(test, not(loom)))]
     pub(super) fn waiting(&self) -> usize {
@@ -134,6 +140,12 @@ impl Progress {
             lock: Mutex::new(()),
             reached: Condvar::new(),
         }
+    }
+
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn locked(&self) -> impl Sized + '_ {
+        lock(&self.lock)
     }
 
     /// Everything before `position` is settled. Is a sequentially consistent fence too.
