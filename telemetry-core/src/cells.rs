@@ -21,15 +21,20 @@
 //! Cells are read and written with relaxed operations: a total is the only fact, nothing is published through it. Each
 //! cell of each shard only grows (additive cells), and two scrapes that are ordered one after the other see each cell in
 //! that order, so a total never goes back. Whoever has joined a thread sees all that it added.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::reclaim;
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, thread};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, thread};
 
 /// Cells of the first page; each page after it has twice as many as the one before. Small under the model checker, so
 /// that a model crosses pages.
@@ -113,12 +118,7 @@ impl Shard {
         let fresh = new_page(page_size(page));
         // AcqRel: the release publishes the page's zeroes to readers and sharers; the acquire, when another thread was
         // faster, makes its page's zeroes visible here.
-        match self.pages[page as usize].compare_exchange(
-            ptr::null_mut(),
-            fresh,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self.pages[page as usize].compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
             Err(theirs) => {
                 // SAFETY: `fresh` came from `new_page` with this size and nobody else has seen it.
@@ -128,10 +128,24 @@ impl Shard {
         }
     }
 
-    /// Adds to a cell of this shard.
+    /// The cells of a row: a range that was allocated as a whole.
     #[inline]
-    pub(crate) fn add(&self, at: Address, n: u64) {
-        let cell = self.cell(at);
+    pub(crate) fn row(&self, first: u32, cells: u32) -> RowCells<'_> {
+        self.row_at(Address::of(first), first, cells)
+    }
+
+    /// The same, the address of the first cell being known.
+    #[inline]
+    pub(crate) fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
+        debug_assert_eq!(at, Address::of(first));
+        assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
+        // SAFETY: the page that `cell` found has `page_size` cells, and the range lies within it.
+        let cells = unsafe { std::slice::from_raw_parts(self.cell(at), cells as usize) };
+        RowCells { shard: self, first, cells }
+    }
+
+    #[inline]
+    fn add_to(&self, cell: &AtomicU64, n: u64) {
         // Relaxed, all three: the total is the only fact; nothing is published through it.
         if self.shared {
             cell.fetch_add(n, Ordering::Relaxed);
@@ -140,11 +154,9 @@ impl Shard {
         }
     }
 
-    /// Replaces a cell's word by what `change` makes of it.
     #[inline]
-    pub(crate) fn update(&self, at: Address, change: impl Fn(u64) -> u64) {
-        let cell = self.cell(at);
-        // Relaxed: as in `add`.
+    fn update_cell(&self, cell: &AtomicU64, change: impl Fn(u64) -> u64) {
+        // Relaxed: as in `add_to`.
         if self.shared {
             let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
         } else {
@@ -152,10 +164,45 @@ impl Shard {
         }
     }
 
+    /// Adds to a cell of this shard.
+    #[inline]
+    pub(crate) fn add(&self, at: Address, n: u64) {
+        self.add_to(self.cell(at), n);
+    }
+
+    /// Replaces a cell's word by what `change` makes of it.
+    #[inline]
+    pub(crate) fn update(&self, at: Address, change: impl Fn(u64) -> u64) {
+        self.update_cell(self.cell(at), change);
+    }
+}
+
+/// The cells of one row in one thread's shard: one look at the shard's pages serves all metrics of the row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowCells<'a> {
+    pub(crate) shard: &'a Shard,
+    /// The number of the first cell.
+    pub(crate) first: u32,
+    cells: &'a [AtomicU64],
+}
+
+impl<'a> RowCells<'a> {
+    /// Adds to the cell at an offset in the row.
+    #[inline]
+    pub(crate) fn add(&self, offset: u32, n: u64) {
+        self.shard.add_to(&self.cells[offset as usize], n);
+    }
+
     /// Adds to a cell that holds the bits of an `f64`.
     #[inline]
-    pub(crate) fn add_float(&self, at: Address, x: f64) {
-        self.update(at, |bits| (f64::from_bits(bits) + x).to_bits());
+    pub(crate) fn add_float(&self, offset: u32, x: f64) {
+        self.shard.update_cell(&self.cells[offset as usize], |bits| (f64::from_bits(bits) + x).to_bits());
+    }
+
+    /// Replaces a cell's word by what `change` makes of it.
+    #[inline]
+    pub(crate) fn update(&self, offset: u32, change: impl Fn(u64) -> u64) {
+        self.shard.update_cell(&self.cells[offset as usize], change);
     }
 }
 
@@ -215,6 +262,8 @@ pub(crate) struct CellSpace {
     /// Private shards whose thread has ended, and how many private ones there are at all.
     idle: Mutex<Idle>,
     ranges: Mutex<Ranges>,
+    // Held while a chunk of exponential buckets is added to a table.
+    chunks: Mutex<()>,
     next_shared: AtomicUsize,
 }
 
@@ -239,6 +288,7 @@ impl CellSpace {
             count: AtomicUsize::new(0),
             idle: Mutex::new(Idle { shards: Vec::new(), private: 0 }),
             ranges: Mutex::new(Ranges { next: 0, free: None }),
+            chunks: Mutex::new(()),
             next_shared: AtomicUsize::new(0),
         }
     }
@@ -250,6 +300,7 @@ impl CellSpace {
             count: AtomicUsize::new(0),
             idle: Mutex::new(Idle { shards: Vec::new(), private: 0 }),
             ranges: Mutex::new(Ranges { next: 0, free: None }),
+            chunks: Mutex::new(()),
             next_shared: AtomicUsize::new(0),
         }
     }
@@ -295,9 +346,18 @@ impl CellSpace {
         index
     }
 
-    fn lock_idle(&self) -> crate::sync::MutexGuard<'_, Idle> {
+    /// Held while a chunk of exponential buckets is added to any table.
+    pub(crate) fn lock_chunks(&self) -> MutexGuard<'_, ()> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_ranges(&self) -> MutexGuard<'_, Ranges> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing panics under this lock, so a poisoned one would still hold a whole value.
-        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: only written under this lock.
         if self.count.load(Ordering::Relaxed) == 0 {
             for _ in 0..Self::shared_count() {
@@ -347,7 +407,7 @@ impl CellSpace {
 
     /// Takes a range of cells, all of them zero; it lies within one page.
     pub(crate) fn allocate(&self, cells: u32) -> u32 {
-        let mut ranges = self.ranges.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ranges = self.lock_ranges();
         if let Some(first) = ranges.free.as_mut().and_then(|free| free.get_mut(&cells)?.pop()) {
             return first;
         }
@@ -375,7 +435,7 @@ impl CellSpace {
                 }
             }
         }
-        let mut ranges = self.ranges.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ranges = self.lock_ranges();
         ranges.free.get_or_insert_default().entry(cells).or_default().push(first);
     }
 
@@ -512,7 +572,7 @@ impl Reader {
         Self { space: space(), page: u32::MAX, cells: Vec::new(), baseline: None }
     }
 
-    /// Forgets pages, so that those of shards that are newer are found: once for each family of a walk.
+    /// Forgets pages, so that those of shards that are newer are found: at each step of a walk.
     pub(crate) fn refresh(&mut self) {
         self.page = u32::MAX;
     }
@@ -588,6 +648,14 @@ impl Reader {
     pub(crate) fn word(&self, cell: u32) -> u64 {
         // Relaxed: the newest value is the only fact.
         self.space.words().existing(Address::of(cell)).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// A word that tells where other cells are.
+    #[inline]
+    pub(crate) fn published_word(&self, cell: u32) -> u64 {
+        // Acquire: pairs with the release of whoever published the cells, without which this reader could still see what
+        // they held in an earlier life.
+        self.space.words().existing(Address::of(cell)).map_or(0, |cell| cell.load(Ordering::Acquire))
     }
 }
 

@@ -211,6 +211,12 @@ impl<'a> Event<'a> {
         self.tags.get(position).copied().unwrap_or(Value::Absent)
     }
 
+    /// The values of all tags, absent ones too, in the order declared.
+    #[inline]
+    pub(crate) const fn tag_values(&self) -> &'a [Value<'a>] {
+        self.tags
+    }
+
     /// The measurements that the event carries, in the order declared.
     pub fn measurements(&self) -> impl Iterator<Item = (&'static str, Number)> + use<'a> {
         let fields = self.metadata.measurements.iter();

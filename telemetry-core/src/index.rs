@@ -8,7 +8,10 @@
 //! [`SPLIT`] rows the index has many small tables instead of one, each growing by itself, so that no insertion ever
 //! pays for moving more than a few thousand slots.
 //!
-//! The models `loom_tests::*` check insertion, growth and the split against readers.
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::ptr;
 
@@ -146,7 +149,7 @@ impl Index {
     /// The row with this hash that `matches`.
     ///
     /// The caller is in a section, or is the writer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, mut matches: impl FnMut(u64) -> bool) -> Option<u64> {
         // Acquire: pairs with the release in `split`, so that the root's tables are seen.
         // SAFETY: by the invariant of `root`, and the caller's section keeps it from being freed.
@@ -197,8 +200,9 @@ impl Index {
 
     /// Takes a row out. The caller is the only writer.
     pub(crate) fn remove(&self, hash: u64, address: u64) {
-        // Relaxed: the reclaimer's fence orders it before the wait for readers.
-        self.change(hash, address, REMOVED, Ordering::Relaxed);
+        // Release: pairs with the acquire in `find`, so that who misses the row sees what was done before. For the wait
+        // for readers the reclaimer's fence orders it.
+        self.change(hash, address, REMOVED, Ordering::Release);
     }
 
     /// Puts a complete copy of a row in the row's place. The caller is the only writer.

@@ -8,6 +8,11 @@
 //! load: the dearest there is. So the fence is put on the other side: the reclaimer calls `membarrier(2)`, which runs a
 //! fence on every thread of the process, and entering is a plain store. Where there is no such call, or it is refused,
 //! both sides use a real fence.
+//!
+//! Model: `loom_tests`, where both sides use a real fence.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -32,11 +37,14 @@ impl Section {
     /// Enters; never while this thread is in it already.
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
-        // Relaxed: the fence below orders it before the reads that follow.
         if self.shared {
+            // Relaxed: the fence below orders it before the reads that follow. It carries on what sections that were
+            // left have released, since it reads and writes at once.
             self.word.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.word.store(self.word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            // Release: a reclaimer that sees this word, and so that the section before was left, has to see what that
+            // section did, which a relaxed store would hide. The fence below orders it before the reads that follow.
+            self.word.store(self.word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         }
         light_fence();
         Entered(self)
@@ -44,7 +52,7 @@ impl Section {
 
     /// What `has_left` compares with; after `heavy_fence`.
     pub(crate) fn observe(&self) -> u64 {
-        // Acquire: pairs with the release in `drop`, so that what the section did is done.
+        // Acquire: pairs with the releases in `drop` and `enter`, so that what sections left by now did is done.
         self.word.load(Ordering::Acquire)
     }
 

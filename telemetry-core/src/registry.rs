@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::aggregate::{Aggregator, project};
 use crate::cells::Reader;
@@ -14,7 +14,7 @@ use crate::instrument::{Moment, Scratch};
 use crate::metric::{Compiled, Fault, Metric, MetricError, Plan};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
-use crate::series::{Projection, Walk};
+use crate::series::{Forget, Projection, Walk};
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -53,9 +53,24 @@ impl fmt::Debug for Inner {
 pub(crate) struct Entry {
     pub(crate) metric: Arc<Compiled>,
     pub(crate) projection: Arc<Projection>,
-    /// Series that were reset or removed, by first cell.
-    baselines: Mutex<HashMap<u32, Baseline>>,
+    baselines: Arc<Baselines>,
     has_baselines: AtomicBool,
+}
+
+/// Series that were reset or removed, by first cell.
+#[derive(Debug, Default)]
+struct Baselines(Mutex<HashMap<u32, Baseline>>);
+
+impl Baselines {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Baseline>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Forget for Baselines {
+    fn forget(&self, first: u32) {
+        self.lock().remove(&first);
+    }
 }
 
 /// What a series had counted when it was reset.
@@ -68,11 +83,10 @@ struct Baseline {
 
 impl Entry {
     pub(crate) fn new(metric: Arc<Compiled>, projection: Arc<Projection>) -> Self {
-        Self { metric, projection, baselines: Mutex::default(), has_baselines: AtomicBool::new(false) }
-    }
-
-    fn baselines(&self) -> MutexGuard<'_, HashMap<u32, Baseline>> {
-        self.baselines.lock().unwrap_or_else(PoisonError::into_inner)
+        let baselines = Arc::<Baselines>::default();
+        let forgets: Weak<Baselines> = Arc::downgrade(&baselines);
+        projection.tell_of_forgotten(forgets);
+        Self { metric, projection, baselines, has_baselines: AtomicBool::new(false) }
     }
 
     fn labels<'a>(&'a self, row: Row) -> Labels<'a> {
@@ -250,7 +264,7 @@ impl Registry {
                     let first = row.first_cell();
                     let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
                     let baseline = Baseline { cells: Arc::new(cells), removed };
-                    entry.baselines().insert(first, baseline);
+                    entry.baselines.lock().insert(first, baseline);
                     number += 1;
                 }
             }
@@ -288,7 +302,10 @@ pub struct Scrape {
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scrape").field("families", &self.entries.len()).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Scrape")
+            .field("families", &self.entries.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -300,10 +317,12 @@ impl Scrape {
         };
         let walk = self.walk.get_or_insert_with(|| {
             visitor.family(entry.metric.family());
-            // Shards that are newer than the last family may hold counts of this one.
-            self.reader.refresh();
+            // What was taken off for the last family is not this one's, though both may count by the same buckets.
+            self.reader.take_off(None);
             entry.projection.walk()
         });
+        // The step before may have been long ago: whatever threads that were joined since have counted is to be seen.
+        self.reader.refresh();
         let moment = Moment::new(&self.clock);
         // Acquire: pairs with the release in `set_back`.
         let has_baselines = entry.has_baselines.load(Ordering::Acquire);
@@ -348,7 +367,7 @@ impl Entry {
     /// Makes the reader take off what was counted before the row was set back; false if it is not to be shown.
     fn set_baseline(&self, reader: &mut Reader, row: Row) -> bool {
         reader.take_off(None);
-        let mut baselines = self.baselines();
+        let mut baselines = self.baselines.lock();
         let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return true };
         if baseline.removed {
             if !baseline.cells.has_changed(reader) {
@@ -375,8 +394,7 @@ impl Skipped<'_> {
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
         for entry in self.0 {
-            for (reason, cell) in
-                [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
+            for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
                 show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));

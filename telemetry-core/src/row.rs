@@ -9,6 +9,8 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
+// Of `std` also under loom, whose atomics are objects and cannot stand within raw memory. The models of `series` run over
+// them; that a row is seen whole is the release and acquire of `index`, modelled there.
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 const FLAG_BITS: u32 = 4;

@@ -12,22 +12,25 @@
 //!
 //! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
-
-use crate::cells::{self, Address, Reader, Shard};
+use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
 use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
-use crate::key::{KeyBuffer, take_value};
+use crate::key::{self, Texts, take_value};
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// The first chunk is small, since most projections are; later ones double up to the largest.
 const FIRST_CHUNK: usize = 512;
@@ -80,6 +83,11 @@ pub(crate) struct Projection {
     reclaimed: AtomicU64,
 }
 
+/// Keeps something by the first cell of series, and is told when a series is forgotten, before another gets the cell.
+pub(crate) trait Forget: Send + Sync + Debug {
+    fn forget(&self, first_cell: u32);
+}
+
 #[derive(Debug, Default)]
 struct Writer {
     chunks: Vec<Arc<Chunk>>,
@@ -91,6 +99,7 @@ struct Writer {
     /// Walks that read cells; no cells are given back meanwhile.
     walks: usize,
     dead_bytes: usize,
+    told_of_forgotten: Vec<Weak<dyn Forget>>,
 }
 
 #[derive(Debug)]
@@ -130,6 +139,11 @@ impl Projection {
         self.layout.expiry.is_some()
     }
 
+    /// How many cells a row has.
+    pub(crate) fn row_cells(&self) -> u32 {
+        self.layout.cells
+    }
+
     pub(crate) fn refused_cell(&self) -> u32 {
         self.refused
     }
@@ -146,55 +160,49 @@ impl Projection {
         self.reclaimed.load(Ordering::Relaxed)
     }
 
-    #[inline]
-    fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.seed, SharedSeed::global_random());
-        hasher.write(key);
-        hasher.finish()
-    }
-
     fn hash_of(&self, address: u64) -> u64 {
         // SAFETY: only rows of live chunks are in the index, and the caller has the lock that chunks are dropped under.
-        self.hash(unsafe { Row::at(address).key() })
+        key::hash(unsafe { Row::at(address).key() }, self.seed)
     }
 
-    #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<Row> {
+    #[inline(always)]
+    fn find(&self, hash: u64, texts: Texts<'_>) -> Option<Row> {
         // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
         // that it finds keeps its chunk.
-        let found = self.index.find(hash, |address| unsafe { equal(Row::at(address).key(), key) });
+        let found = self.index.find(hash, |address| texts.have(unsafe { Row::at(address).key() }));
         // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
 
-    /// Finds the series with this key, or makes it, and hands its first cell to `apply`; beyond the limit, that of the
+    /// Finds the series with these values, or makes it, and hands its cells to `apply`; beyond the limit, those of the
     /// overflow series.
-    #[inline]
-    pub(crate) fn update(&self, shard: &Shard, key: &[u8], apply: impl FnOnce(u32)) {
-        let hash = self.hash(key);
+    #[inline(always)]
+    pub(crate) fn update(&self, shard: &Shard, texts: Texts<'_>, apply: impl FnOnce(RowCells<'_>)) {
+        let hash = texts.hash(self.seed);
         loop {
             {
                 let _section = shard.section.enter();
-                if let Some(row) = self.find(hash, key) {
-                    let first = row.first_cell();
-                    if self.has_touch_cell() {
-                        shard.add(Address::of(first), 1);
-                    }
-                    apply(first);
-                    return;
+                if let Some(row) = self.find(hash, texts) {
+                    return apply(self.touched(shard, row.first_cell()));
                 }
             }
-            // Relaxed: whoever sees an old value finds out under the lock.
-            if self.full.load(Ordering::Relaxed) || !self.insert(hash, key) {
+            // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
+            // missed a row that is being reclaimed.
+            if self.full.load(Ordering::Relaxed) || !self.insert(hash, texts) {
                 shard.add(Address::of(self.refused), 1);
-                let first = self.overflow_row().first_cell();
-                if self.has_touch_cell() {
-                    shard.add(Address::of(first), 1);
-                }
-                apply(first);
-                return;
+                return apply(self.touched(shard, self.overflow_row().first_cell()));
             }
         }
+    }
+
+    /// The cells of a row, its touch cell counted up if it has one.
+    #[inline]
+    pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
+        let cells = shard.row(first, self.layout.cells);
+        if self.has_touch_cell() {
+            cells.add(0, 1);
+        }
+        cells
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -205,9 +213,9 @@ impl Projection {
     /// Makes the series unless it is there; false at the limit.
     #[cold]
     #[inline(never)]
-    fn insert(&self, hash: u64, key: &[u8]) -> bool {
+    fn insert(&self, hash: u64, texts: Texts<'_>) -> bool {
         let mut writer = self.lock();
-        if self.find(hash, key).is_some() {
+        if self.find(hash, texts).is_some() {
             return true;
         }
         // Relaxed: changes under the lock only.
@@ -217,7 +225,7 @@ impl Projection {
             self.full.store(true, Ordering::Relaxed);
             return false;
         }
-        let row = self.append(&mut writer.chunks, key, 0);
+        let row = self.append(&mut writer.chunks, texts.key().bytes(), 0);
         self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
         self.live.store(live + 1, Ordering::Relaxed);
         if writer.retired.bytes() > RETIRED_BYTES {
@@ -260,18 +268,18 @@ impl Projection {
     ///
     /// Beyond the limit it is the overflow series.
     pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
-        let mut key = KeyBuffer::new();
-        values.into_iter().for_each(|value| key.push(value));
-        let hash = self.hash(key.bytes());
+        let values: Vec<&str> = values.into_iter().collect();
+        let texts = Texts(&values);
+        let hash = texts.hash(self.seed);
         loop {
             {
                 let mut writer = self.lock();
-                if let Some(row) = self.find(hash, key.bytes()) {
+                if let Some(row) = self.find(hash, texts) {
                     *writer.held.entry(row.first_cell()).or_default() += 1;
                     return Held { projection: Arc::clone(self), first: row.first_cell(), counted: true };
                 }
             }
-            if !self.insert(hash, key.bytes()) {
+            if !self.insert(hash, texts) {
                 cells::local().add(Address::of(self.refused), 1);
                 let first = self.overflow_row().first_cell();
                 return Held { projection: Arc::clone(self), first, counted: false };
@@ -283,6 +291,11 @@ impl Projection {
     pub(crate) fn keep(&self, mut held: Held) {
         // Counted, and never taken off.
         held.counted = false;
+    }
+
+    /// From now on tells of every series that is forgotten.
+    pub(crate) fn tell_of_forgotten(&self, told: Weak<dyn Forget>) {
+        self.lock().told_of_forgotten.push(told);
     }
 
     /// Gives back the cells of a row that nobody writes to any more.
@@ -338,14 +351,18 @@ impl Projection {
         if writer.walks > 0 {
             return;
         }
-        let mut taken_out = Vec::new();
-        for &(row, touches) in candidates {
-            if !writer.held.contains_key(&row.first_cell()) {
-                // SAFETY: the row is not dead, so its chunk is among the projection's.
-                let hash = self.hash(unsafe { row.key() });
-                self.index.remove(hash, row.address());
-                taken_out.push((row, touches, hash));
-            }
+        let candidates = candidates.iter().filter(|(row, _)| !writer.held.contains_key(&row.first_cell()));
+        // SAFETY: the row is not dead, so its chunk is among the projection's.
+        let hashed = candidates.map(|&(row, touches)| (row, touches, key::hash(unsafe { row.key() }, self.seed)));
+        let taken_out: Vec<_> = hashed.collect();
+        if taken_out.is_empty() {
+            return;
+        }
+        // An emitter that misses one of the rows from here on comes to the lock, also when the limit is reached: the row
+        // may live on. Relaxed: the release in `Index::remove` orders it before the row is gone.
+        self.full.store(false, Ordering::Relaxed);
+        for (row, _, hash) in &taken_out {
+            self.index.remove(*hash, row.address());
         }
         // Emitters that wait for the lock are in no section, so waiting under it ends.
         let all_left = cells::space().wait_for_sections();
@@ -358,6 +375,7 @@ impl Projection {
                 continue;
             }
             row.set(DEAD, true);
+            writer.told_of_forgotten.iter().filter_map(Weak::upgrade).for_each(|told| told.forget(row.first_cell()));
             self.free_cells(row);
             activity.remove(&row.first_cell());
             live -= 1;
@@ -388,7 +406,7 @@ impl Projection {
             // SAFETY: `old` keeps the chunk.
             let key = unsafe { row.key() };
             let moved = chunk_for(&mut writer.chunks, key).append(row.first_cell(), row.created(), flags, key);
-            let hash = self.hash(key);
+            let hash = key::hash(key, self.seed);
             self.index.replace(hash, row.address(), moved.address());
         }
         writer.dead_bytes = 0;
@@ -425,14 +443,11 @@ fn key_needs_escaping(mut key: &[u8]) -> bool {
     std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
 }
 
-/// Whether two keys are the same; short ones without a call.
-#[inline(always)]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a == b
-}
-
 /// A seed that differs from process to process, so that nobody can choose tag values that collide.
 fn process_seed() -> u64 {
+    if cfg!(loom) {
+        return 0;
+    }
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish())
 }

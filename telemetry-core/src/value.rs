@@ -1,4 +1,7 @@
 //! What an event carries: measurements, which are [`Number`]s, and tags, which are [`Value`]s.
+//!
+//! Implementations are marked `do_not_recommend`, so that the compiler answers a type that does not fit with the note on
+//! the trait, not with a choice of eight types out of thirty.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -73,6 +76,7 @@ pub trait Measurement {
 
 macro_rules! measure {
     ($variant:ident($wide:ty): $($narrow:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl Measurement for $narrow {
             #[inline]
             fn number(&self) -> Option<Number> {
@@ -85,6 +89,7 @@ measure!(U64(u64): bool u8 u16 u32 u64);
 measure!(I64(i64): i8 i16 i32 i64);
 measure!(F64(f64): f32 f64);
 
+#[diagnostic::do_not_recommend]
 impl Measurement for usize {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -92,6 +97,7 @@ impl Measurement for usize {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Measurement for isize {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -99,6 +105,7 @@ impl Measurement for isize {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Measurement for Duration {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -106,6 +113,7 @@ impl Measurement for Duration {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Measurement for Number {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -113,6 +121,7 @@ impl Measurement for Number {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: Measurement> Measurement for Option<M> {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -120,6 +129,7 @@ impl<M: Measurement> Measurement for Option<M> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: Measurement + ?Sized> Measurement for &M {
     #[inline]
     fn number(&self) -> Option<Number> {
@@ -283,6 +293,7 @@ pub trait TagValue {
 
 macro_rules! tag {
     ($variant:ident($wide:ty): $($narrow:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl TagValue for $narrow {
             #[inline]
             fn value(&self) -> Value<'_> {
@@ -294,6 +305,7 @@ macro_rules! tag {
 tag!(U64(u64): u8 u16 u32 u64);
 tag!(I64(i64): i8 i16 i32 i64);
 
+#[diagnostic::do_not_recommend]
 impl TagValue for usize {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -301,6 +313,7 @@ impl TagValue for usize {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for isize {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -308,6 +321,7 @@ impl TagValue for isize {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for bool {
     const VARIANTS: Option<&'static [&'static str]> = Some(&["false", "true"]);
 
@@ -317,6 +331,7 @@ impl TagValue for bool {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for str {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -324,6 +339,7 @@ impl TagValue for str {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for String {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -331,6 +347,7 @@ impl TagValue for String {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for Variant {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -338,6 +355,7 @@ impl TagValue for Variant {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl TagValue for Value<'_> {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -345,6 +363,7 @@ impl TagValue for Value<'_> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
     const VARIANTS: Option<&'static [&'static str]> = T::VARIANTS;
 
@@ -354,6 +373,7 @@ impl<T: TagValue + ToOwned + ?Sized> TagValue for Cow<'_, T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: TagValue> TagValue for Option<T> {
     const VARIANTS: Option<&'static [&'static str]> = T::VARIANTS;
 
@@ -365,6 +385,7 @@ impl<T: TagValue> TagValue for Option<T> {
 
 macro_rules! tag_through {
     ($($pointer:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: TagValue + ?Sized> TagValue for $pointer {
             const VARIANTS: Option<&'static [&'static str]> = T::VARIANTS;
 

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use telemetry_core::event::{Location, MeasurementField, Metadata, Origin, TagField};
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Gauge, Histogram, Spiral, Sum, Window};
-use telemetry_core::metric::{
-    Fault, Metric, Rule, counter, distribution, last_value, spiral, sum, summary,
-};
+use telemetry_core::metric::{Fault, Metric, Rule, counter, distribution, last_value, spiral, sum, summary};
 use telemetry_core::scrape::{SpiralSample, Total};
 use telemetry_core::snapshot::{Snapshot, ValueSnapshot};
 use telemetry_core::{Callsite, Clock, Dispatch, Measurement, Number, Registry, TagValue, Unit, Value};
@@ -75,7 +73,11 @@ fn an_event_feeds_metrics_of_every_kind() {
             sum("http.request.stop.body").tags(["route"]),
             last_value("http.request.stop.load").tags(["route"]),
             distribution("http.request.stop.duration").tags(["route"]),
-            summary("latency").event("http.request.stop").measurement("duration").tags(["route"]).unit(Unit::Millisecond),
+            summary("latency")
+                .event("http.request.stop")
+                .measurement("duration")
+                .tags(["route"])
+                .unit(Unit::Millisecond),
             spiral("bytes.recently").event("http.request.stop").measurement("body").tags(["route"]),
         ],
         || {
@@ -147,14 +149,8 @@ fn faults_of_definitions_are_errors_at_build() {
     );
 }
 
-static TYPED: Metadata = Metadata::new(
-    "a.typed.event",
-    "",
-    &[measurement("size", Some(Unit::Byte))],
-    &[tag("route")],
-    Origin::Typed,
-    HERE,
-);
+static TYPED: Metadata =
+    Metadata::new("a.typed.event", "", &[measurement("size", Some(Unit::Byte))], &[tag("route")], Origin::Typed, HERE);
 static TYPED_SITE: Callsite = Callsite::new(&TYPED);
 
 /// A tag or a measurement that the typed event does not have is an error at build, which lists those that it has.
@@ -162,10 +158,7 @@ static TYPED_SITE: Callsite = Callsite::new(&TYPED);
 fn fields_that_a_typed_event_lacks_are_errors_at_build() {
     TYPED_SITE.emit(&[None], &[Value::Absent]);
     assert_eq!(fault(sum("a.typed.event.sise")), Fault::UnknownMeasurement("sise".into(), vec!["size"]));
-    assert_eq!(
-        fault(sum("a.typed.event.size").tags(["rout"])),
-        Fault::UnknownTag("rout".into(), vec!["route"])
-    );
+    assert_eq!(fault(sum("a.typed.event.size").tags(["rout"])), Fault::UnknownTag("rout".into(), vec!["route"]));
     assert!(Registry::new().aggregator([sum("a.typed.event.size").tags(["route"])]).is_ok());
     assert!(Registry::new().aggregator([counter("a.typed.event.count")]).is_ok());
 }
@@ -289,12 +282,28 @@ fn sums_are_exact() {
     assert_eq!(snapshot.sample("http.request.stop.body", &[]), Some(&body));
 }
 
+/// V1, V3: whole numbers and floats in one sum; it does not turn negative where whole numbers no longer fit a signed one.
+#[test]
+fn large_sums_do_not_turn_negative() {
+    let registry = Registry::new();
+    let sum = registry.register::<Sum>(sum("large")).unwrap().single().unwrap();
+    sum.add(i64::MAX);
+    sum.add(i64::MAX);
+    let large = || registry.snapshot().sample("large", &[]).cloned();
+    assert_eq!(large(), Some(ValueSnapshot::Total(Total::U64(u64::MAX - 1))));
+    sum.add(0.5);
+    assert_eq!(large(), Some(ValueSnapshot::Total(Total::F64(u64::MAX as f64))));
+}
+
 /// V2: a value on a bound is counted within it, as a duration, an integer and a float.
 #[test]
 fn a_value_on_a_bound_is_within_it() {
     let bounds = || Buckets::new([0.005, 0.3, 2.0]).unwrap();
     let snapshot = with(
-        [distribution("http.request.stop.duration").buckets(bounds()), distribution("http.request.stop.load").buckets(bounds())],
+        [
+            distribution("http.request.stop.duration").buckets(bounds()),
+            distribution("http.request.stop.load").buckets(bounds()),
+        ],
         || {
             request_with_load(5 * MS, 0_u64, 0.005, "", 0);
             request_with_load(300 * MS, 0_u64, 0.3, "", 0);
@@ -303,7 +312,9 @@ fn a_value_on_a_bound_is_within_it() {
         },
     );
     for metric in ["http.request.stop.duration", "http.request.stop.load"] {
-        let Some(ValueSnapshot::Histogram { counts, .. }) = snapshot.sample(metric, &[]) else { panic!("{snapshot:?}") };
+        let Some(ValueSnapshot::Histogram { counts, .. }) = snapshot.sample(metric, &[]) else {
+            panic!("{snapshot:?}")
+        };
         assert_eq!(counts, &[1, 1, 1, 1], "{metric}");
     }
 }
@@ -352,9 +363,8 @@ fn series_are_told_apart_by_the_texts_of_their_tags() {
             request(MS, 0_u64, hostile, "");
         }
     });
-    let total = |route: &str, status: &str| {
-        snapshot.total("http.request.stop.count", &[("route", route), ("status", status)])
-    };
+    let total =
+        |route: &str, status: &str| snapshot.total("http.request.stop.count", &[("route", route), ("status", status)]);
     assert_eq!(total("1", "1"), Some(2.0));
     assert_eq!(total("ab", "c"), Some(1.0));
     assert_eq!(total("a", "bc"), Some(1.0));
@@ -370,7 +380,10 @@ fn series_are_told_apart_by_the_texts_of_their_tags() {
 fn declared_series_are_there_at_zero() {
     let snapshot = with(
         [
-            counter("http.request.stop.count").tags(["route", "status"]).values("route", ["/a", "/b"]).values("status", ["200", "500"]),
+            counter("http.request.stop.count")
+                .tags(["route", "status"])
+                .values("route", ["/a", "/b"])
+                .values("status", ["200", "500"]),
             last_value("http.request.stop.load").tags(["status"]).values("status", ["200"]),
             distribution("http.request.stop.duration"),
         ],
@@ -528,7 +541,8 @@ fn series_are_reset_and_removed() {
 
     assert_eq!(registry.reset("sizes", &[]), 1);
     size.record(1.0);
-    let Some(ValueSnapshot::Histogram { counts, sum, exponential, .. }) = registry.snapshot().sample("sizes", &[]).cloned()
+    let Some(ValueSnapshot::Histogram { counts, sum, exponential, .. }) =
+        registry.snapshot().sample("sizes", &[]).cloned()
     else {
         panic!("no histogram");
     };
@@ -626,7 +640,9 @@ fn totals_are_exact_under_thread_churn_and_scrapes() {
             let mut before = 0.0;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let snapshot = registry.snapshot();
-                let now: f64 = (0..10).filter_map(|n| snapshot.total("http.request.stop.count", &[("route", &n.to_string())])).sum();
+                let now: f64 = (0..10)
+                    .filter_map(|n| snapshot.total("http.request.stop.count", &[("route", &n.to_string())]))
+                    .sum();
                 assert!(now >= before, "a counter went back from {before} to {now}");
                 before = now;
             }
@@ -656,6 +672,9 @@ fn totals_are_exact_under_thread_churn_and_scrapes() {
         assert_eq!(snapshot.total("http.request.stop.duration", &[("route", &route)]), Some(expected));
     }
     let bodies = THREADS * rounds * (each * (each - 1) / 2);
-    assert_eq!(snapshot.sample("http.request.stop.body", &[("status", "200")]), Some(&ValueSnapshot::Total(Total::U64(bodies))));
+    assert_eq!(
+        snapshot.sample("http.request.stop.body", &[("status", "200")]),
+        Some(&ValueSnapshot::Total(Total::U64(bodies)))
+    );
     assert_eq!(snapshot.total("held", &[]), Some((THREADS * rounds * each) as f64));
 }

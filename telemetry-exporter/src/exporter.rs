@@ -17,7 +17,9 @@ use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text
 use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
 use crate::own::DispatchFigures;
-use crate::serve::{self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target};
+use crate::serve::{
+    self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
+};
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -307,7 +309,9 @@ impl Exposition for Exposed {
         let walk = self.registry.scrape();
         Ok(match format {
             Format::Text => body(walk, format, Text::<Prometheus>::with(self.options)),
-            Format::OpenMetrics | Format::OpenMetricsDraft => body(walk, format, Text::<OpenMetrics>::with(self.options)),
+            Format::OpenMetrics | Format::OpenMetricsDraft => {
+                body(walk, format, Text::<OpenMetrics>::with(self.options))
+            }
             Format::Json => body(walk, format, Json::new()),
         })
     }

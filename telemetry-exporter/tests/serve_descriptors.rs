@@ -5,6 +5,8 @@ mod serve_client;
 
 use std::fs::{self, File};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,8 @@ fn a_process_without_descriptors_is_scraped_again_when_it_has_some() {
 
 fn run_out_and_recover() {
     let server = serve_one();
+    // Opened while there are descriptors: the server takes each one that is given back.
+    let stat = server_stat();
     let mut files = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         files.push(file);
@@ -42,14 +46,9 @@ fn run_out_and_recover() {
     // One for the client's end; the server's end has none.
     files.pop();
     let waiting = TcpStream::connect(server.local_addr()).expect("the system accepts");
-    // The first read of the ticks needs a descriptor as well.
-    let file = files.pop();
-    drop(file);
-    let before = server_ticks();
-    files.push(File::open("/dev/null").expect("the one given back"));
+    let before = ticks(&stat);
     std::thread::sleep(Duration::from_secs(1));
-    files.pop();
-    let after = server_ticks();
+    let after = ticks(&stat);
     // A second of spinning is 100 ticks.
     assert!(after - before < 30, "the listener spun for {} ticks", after - before);
     drop((files, waiting));
@@ -58,17 +57,26 @@ fn run_out_and_recover() {
     assert!(start.elapsed() < LONG);
 }
 
-/// The processor time of the server's thread, in ticks of 10 ms.
-fn server_ticks() -> u64 {
-    let threads: Vec<_> = fs::read_dir("/proc/self/task").expect("Linux").flatten().map(|entry| entry.path()).collect();
-    for thread in threads {
-        let Ok(stat) = fs::read_to_string(thread.join("stat")) else { continue };
-        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
-        if name.ends_with("(telemetry-serve") {
-            let fields: Vec<&str> = rest.split_whitespace().collect();
-            // The 14th and 15th of the line, user and system; the state is the third and the first here.
-            return fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks");
+/// What the system tells of the server's thread, which gives itself its name when it begins to run.
+fn server_stat() -> File {
+    let is_server = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|stat| stat.contains("(telemetry-serve)"));
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        let threads = fs::read_dir("/proc/self/task").expect("Linux").flatten();
+        if let Some(path) = threads.map(|thread| thread.path().join("stat")).find(is_server) {
+            return File::open(path).expect("the thread runs");
         }
     }
     panic!("the server has no thread");
+}
+
+/// The processor time of a thread, in ticks of 10 ms.
+fn ticks(stat: &File) -> u64 {
+    let mut bytes = [0; 1024];
+    let length = stat.read_at(&mut bytes, 0).expect("the thread runs");
+    let stat = std::str::from_utf8(&bytes[..length]).expect("text");
+    let (_, rest) = stat.rsplit_once(')').expect("the name stands in brackets");
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // The 14th and 15th of the line, user and system; the state is the third and the first here.
+    fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks")
 }

@@ -5,8 +5,13 @@
 //! of that table. When a series has used up its chunks at one resolution it goes on at half of it; what was counted finer
 //! stays and is merged exactly when it is read, since each coarser bucket is two finer ones. So memory is bounded whatever
 //! the values are, and no count is ever moved.
+//!
+//! Model: `loom_tests`.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+use std::sync::OnceLock;
 
 use crate::cells::{Address, Reader, space};
 use crate::sync::Ordering;
@@ -199,14 +204,14 @@ impl ChunkTable {
     #[inline(never)]
     fn add(&self, first: u32, level: u64, key: u32) -> Option<u32> {
         // One lock for all tables: it is taken once for each chunk that is ever reached.
-        static ADDING: Mutex<()> = Mutex::new(());
-        let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = space().lock_chunks();
         if let Some(chunk) = self.find(first, key) {
             return Some(chunk);
         }
         // Relaxed: under the lock.
         let words = (0..self.capacity).map(|at| self.word(first, 1 + at).load(Ordering::Relaxed));
-        let at_this_level = words.filter(|word| *word != 0 && Self::unkey((word >> 32) as u32).0 as u64 == level).count();
+        let at_this_level =
+            words.filter(|word| *word != 0 && Self::unkey((word >> 32) as u32).0 as u64 == level).count();
         let is_last = self.schema - level as i8 == COARSEST;
         if at_this_level as u32 >= self.budget && !is_last {
             self.coarsen(first, level);
@@ -223,6 +228,7 @@ impl ChunkTable {
         Some(chunk)
     }
 
+    /// Begins the next level; the caller holds the lock.
     fn coarsen(&self, first: u32, level: u64) {
         // Release: pairs with the acquire in `bucket`.
         let _ = self.word(first, 0).compare_exchange(level, level + 1, Ordering::Release, Ordering::Relaxed);
@@ -230,7 +236,7 @@ impl ChunkTable {
 
     /// The chunks that there are: level, sign, number, first cell.
     fn chunks(&self, reader: &Reader, first: u32) -> impl Iterator<Item = (u8, bool, i32, u32)> {
-        let words = (0..self.capacity).map(move |at| reader.word(first + self.offset + 1 + at));
+        let words = (0..self.capacity).map(move |at| reader.published_word(first + self.offset + 1 + at));
         words.filter(|word| *word != 0).map(|word| {
             let (level, negative, chunk) = Self::unkey((word >> 32) as u32);
             (level, negative, chunk, word as u32)
@@ -289,7 +295,9 @@ impl ChunkTable {
     /// The first cells of all buckets that there are.
     pub(crate) fn buckets(&self, reader: &Reader, first: u32) -> Vec<u32> {
         let chunks = self.chunks(reader, first);
-        chunks.flat_map(|(.., cells)| (0..1 << self.chunk_bits).map(move |within| cells + within * self.slots)).collect()
+        chunks
+            .flat_map(|(.., cells)| (0..1 << self.chunk_bits).map(move |within| cells + within * self.slots))
+            .collect()
     }
 
     /// Gives back the chunks of a row that nobody writes to any more.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Address, Reader, RowCells};
 use crate::scrape::{ExponentialSample, HistogramSample};
 
 use super::exponential::{ChunkTable, ZERO_THRESHOLD};
@@ -40,7 +40,10 @@ impl fmt::Display for BucketsError {
                 write!(f, "the bound {bound} is not finite; leave infinity out, its bucket is always there")
             }
             Self::NotAscending(before, bound) => {
-                write!(f, "the bound {bound} does not lie above {before}; give the bounds in ascending order, each once")
+                write!(
+                    f,
+                    "the bound {bound} does not lie above {before}; give the bounds in ascending order, each once"
+                )
             }
         }
     }
@@ -139,9 +142,16 @@ impl HistogramCells {
         let explicit = if buckets.is_some() { bounds.len() as u32 + 1 } else { 0 };
         let sum = SumCells { offset: offset + explicit, unit };
         let zero = sum.offset + SumCells::CELLS;
-        let exponential = exponential
-            .map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
-        Self { offset, unit, wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(), bounds, sum, exponential }
+        let exponential =
+            exponential.map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
+        Self {
+            offset,
+            unit,
+            wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(),
+            bounds,
+            sum,
+            exponential,
+        }
     }
 
     pub(crate) fn cells(&self) -> u32 {
@@ -175,32 +185,27 @@ impl HistogramCells {
     }
 
     #[inline]
-    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+    pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {
                 Quantity::Whole(n) => position(&self.wholes, |bound| n > *bound),
                 Quantity::Float(x) => position(&self.bounds, |bound| x > *bound),
             };
-            shard.add(Address::of(first + self.offset + bucket), 1);
+            cells.add(self.offset + bucket, 1);
         }
-        self.sum.add_any(shard, first, value);
-        if let Some(cells) = &self.exponential {
+        self.sum.add_any(cells, value);
+        if let Some(exponential) = &self.exponential {
             let x = value.to_f64(self.unit);
             if x.abs() <= ZERO_THRESHOLD {
-                shard.add(Address::of(first + cells.zero), 1);
+                cells.add(exponential.zero, 1);
             } else {
-                shard.add(Address::of(cells.table.bucket(first, x)), 1);
+                cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), 1);
             }
         }
         true
     }
 
-    pub(crate) fn read<'a>(
-        &'a self,
-        reader: &mut Reader,
-        first: u32,
-        scratch: &'a mut Scratch,
-    ) -> HistogramSample<'a> {
+    pub(crate) fn read<'a>(&'a self, reader: &mut Reader, first: u32, scratch: &'a mut Scratch) -> HistogramSample<'a> {
         let Scratch { counts, positive, negative, .. } = scratch;
         counts.clear();
         let (offset, number) = self.buckets();
@@ -218,15 +223,17 @@ impl HistogramCells {
     }
 }
 
-/// How many bounds the value lies beyond.
+/// How many bounds the value lies beyond. Comparing with each of a few in turn has no branch that could be predicted
+/// wrongly and no step that waits for the one before; a binary search of eleven took half as long again.
 #[inline]
 fn position<T>(bounds: &[T], beyond: impl Fn(&T) -> bool) -> u32 {
-    if bounds.len() <= 16 {
-        // Without a branch per bound.
-        bounds.iter().map(|bound| u32::from(beyond(bound))).sum()
-    } else {
-        bounds.partition_point(beyond) as u32
+    if bounds.len() > 24 {
+        return bounds.partition_point(beyond) as u32;
     }
+    let (fours, rest) = bounds.as_chunks::<4>();
+    let one = |bound: &T| u32::from(beyond(bound));
+    let whole: u32 = fours.iter().map(|[a, b, c, d]| one(a) + one(b) + one(c) + one(d)).sum();
+    whole + rest.iter().map(one).sum::<u32>()
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use crate::clock::nanos;
 use crate::unit::{Conversion, Unit};
 use crate::value::Number;
 
-
 /// A measurement, converted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Quantity {
-    /// A whole number of the metric's smallest unit.
+    /// A whole number of the metric's smallest unit; never the least `i64`, which stands for "none" among bounds.
     Whole(i64),
     /// A finite number of the metric's unit.
     Float(f64),
@@ -38,7 +37,14 @@ impl UnitOfMetric {
         whole as f64 / self.wholes as f64
     }
 
-    /// The largest whole quantity that is at most `bound`.
+    /// The same of a quantity that is never negative, and may be too large for the sign.
+    #[inline]
+    #[allow(clippy::cast_precision_loss)] // As above.
+    pub(crate) fn float_of_unsigned(self, whole: u64) -> f64 {
+        whole as f64 / self.wholes as f64
+    }
+
+    /// The largest whole quantity that is at most `bound`; the least `i64` if there is none.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // Saturates, and is mended below.
     pub(crate) fn whole_at_most(self, bound: f64) -> i64 {
         let mut whole = (bound * self.wholes as f64).round() as i64;
@@ -104,9 +110,10 @@ impl Scale {
         match number {
             Number::Duration(duration) if self.whole_durations => {
                 let nanos = nanos(duration);
-                i64::try_from(nanos).ok().map(Quantity::Whole).or(Some(Quantity::Float(
-                    self.seconds.apply(duration.as_secs_f64()),
-                )))
+                i64::try_from(nanos)
+                    .ok()
+                    .map(Quantity::Whole)
+                    .or(Some(Quantity::Float(self.seconds.apply(duration.as_secs_f64()))))
             }
             Number::Duration(duration) => Some(Quantity::Float(duration.as_secs_f64())),
             Number::U64(n) => Some(match n.checked_mul(self.whole).and_then(|n| i64::try_from(n).ok()) {
@@ -114,8 +121,8 @@ impl Scale {
                 None => self.float(n as f64),
             }),
             Number::I64(n) => Some(match i64::try_from(self.whole).ok().and_then(|factor| n.checked_mul(factor)) {
-                Some(whole) => Quantity::Whole(whole),
-                None => self.float(n as f64),
+                Some(whole) if whole != i64::MIN => Quantity::Whole(whole),
+                _ => self.float(n as f64),
             }),
             Number::F64(n) => {
                 let converted = self.float.apply(n);
@@ -140,7 +147,6 @@ impl Quantity {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -169,6 +175,7 @@ mod tests {
     #[test]
     fn extremes_neither_wrap_nor_poison() {
         assert_eq!(scaled(None, None, Number::U64(u64::MAX)), Some(Quantity::Float(u64::MAX as f64)));
+        assert_eq!(scaled(None, None, Number::I64(i64::MIN)), Some(Quantity::Float(i64::MIN as f64)));
         assert_eq!(scaled(None, None, Number::F64(f64::NAN)), None);
         assert_eq!(scaled(None, None, Number::F64(f64::INFINITY)), None);
         assert_eq!(scaled(Some(Unit::Minute), Some(Unit::Nanosecond), Number::F64(f64::MAX)), None);

@@ -1,6 +1,6 @@
 //! A sum: one cell for whole quantities, which is exact, and one for floats.
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Reader, RowCells};
 use crate::scrape::Total;
 
 use super::{Quantity, UnitOfMetric};
@@ -17,10 +17,10 @@ impl SumCells {
 
     /// Adds; false if the value is negative.
     #[inline]
-    pub(crate) fn add(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+    pub(crate) fn add(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         match value {
-            Quantity::Whole(n) if n >= 0 => self.add_any(shard, first, value),
-            Quantity::Float(x) if x >= 0.0 => self.add_any(shard, first, value),
+            Quantity::Whole(n) if n >= 0 => self.add_any(cells, value),
+            Quantity::Float(x) if x >= 0.0 => self.add_any(cells, value),
             _ => return false,
         }
         true
@@ -28,11 +28,11 @@ impl SumCells {
 
     /// Adds, a negative value too, as histograms take them.
     #[inline]
-    pub(crate) fn add_any(&self, shard: &Shard, first: u32, value: Quantity) {
+    pub(crate) fn add_any(&self, cells: RowCells<'_>, value: Quantity) {
         match value {
             // Two's complement: the sum of the words is the word of the sum.
-            Quantity::Whole(n) => shard.add(Address::of(first + self.offset), n as u64),
-            Quantity::Float(x) => shard.add_float(Address::of(first + self.offset + 1), x),
+            Quantity::Whole(n) => cells.add(self.offset, n as u64),
+            Quantity::Float(x) => cells.add_float(self.offset + 1, x),
         }
     }
 
@@ -43,18 +43,14 @@ impl SumCells {
         if float == 0.0 && self.unit.is_whole() {
             return Total::U64(whole);
         }
-        Total::F64(self.together(whole, float))
+        // Nothing negative was added, so the whole part has all its 64 bits.
+        Total::F64(self.unit.float_of_unsigned(whole) + float)
     }
 
+    /// The same where negative values were added, too: the whole part is signed.
     #[inline]
     pub(crate) fn read_float(&self, reader: &mut Reader, first: u32) -> f64 {
-        let whole = reader.whole(first + self.offset);
-        self.together(whole, reader.float(first + self.offset + 1))
-    }
-
-    fn together(&self, whole: u64, float: f64) -> f64 {
-        let whole = self.unit.float(whole as i64);
-        // Minus zero plus zero is zero.
-        if float == 0.0 { whole } else { whole + float }
+        let whole = self.unit.float(reader.whole(first + self.offset) as i64);
+        whole + reader.float(first + self.offset + 1)
     }
 }

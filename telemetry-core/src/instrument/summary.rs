@@ -4,7 +4,7 @@
 //! middle of the bucket that holds it, at most 1.1 % from the value that is asked for: while a series stays within forty
 //! doublings, that is; beyond, the resolution halves and the error doubles.
 
-use crate::cells::{Address, Baseline, Reader, Shard};
+use crate::cells::{Address, Baseline, Reader, RowCells};
 use crate::scrape::SummarySample;
 
 use super::exponential::{ChunkTable, ZERO_THRESHOLD, upper_bound};
@@ -57,14 +57,14 @@ impl SummaryCells {
     }
 
     #[inline]
-    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+    pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
         let x = value.to_f64(self.unit);
         let bucket =
-            if x.abs() <= ZERO_THRESHOLD { first + self.zeroes() } else { self.table.bucket(first, x) };
+            if x.abs() <= ZERO_THRESHOLD { cells.first + self.zeroes() } else { self.table.bucket(cells.first, x) };
         let epoch = self.window.epoch(moment);
-        shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
-        shard.add(Address::of(first + self.offset), 1);
-        self.sum.add_any(shard, first, value);
+        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
+        cells.add(self.offset, 1);
+        self.sum.add_any(cells, value);
         true
     }
 
@@ -82,11 +82,7 @@ impl SummaryCells {
         let schema = self.table.read_slots(reader, first, positive, negative, in_window);
         quantiles.clear();
         quantiles_of(&self.quantiles, schema, negative, zeroes, positive, quantiles);
-        SummarySample {
-            count: reader.whole(first + self.offset),
-            sum: self.sum.read_float(reader, first),
-            quantiles,
-        }
+        SummarySample { count: reader.whole(first + self.offset), sum: self.sum.read_float(reader, first), quantiles }
     }
 }
 
@@ -126,5 +122,26 @@ fn quantiles_of(_: &[f64], _: i8, _: &[(i32, u64)], _: u64, _: &[(i32, u64)], _:
 /// The value whose distance from both bounds of a bucket is the same share of the bound.
 fn middle(index: i32, schema: i8) -> f64 {
     let (lower, upper) = (upper_bound(index - 1, schema), upper_bound(index, schema));
-    if upper.is_infinite() { lower } else { 2.0 * lower * (upper / (lower + upper)) }
+    let width = upper / lower;
+    // In this order nothing overflows up to the largest float.
+    if upper.is_infinite() { lower } else { lower * (2.0 * width / (1.0 + width)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exponential::index_of;
+    use super::*;
+
+    /// V3: the middle of a bucket lies within it, up to the largest floats.
+    #[test]
+    fn the_middle_is_within_the_bucket() {
+        for schema in -4..=8 {
+            for x in [1e-30, 0.7, 1.0, 3.5, 1e9, 2e307, 1.2e308] {
+                let index = index_of(x, schema);
+                let (lower, upper) = (upper_bound(index - 1, schema), upper_bound(index, schema));
+                let middle = middle(index, schema);
+                assert!(lower <= middle && middle <= upper, "{x} at schema {schema}: {middle}");
+            }
+        }
+    }
 }

@@ -140,7 +140,11 @@ impl Plan {
             return fail(Fault::Name(fault));
         }
         let computed = metric.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
-        if computed || metric.event.is_some() || metric.compute.is_some() || metric.keep.is_some() || metric.drop.is_some()
+        if computed
+            || metric.event.is_some()
+            || metric.compute.is_some()
+            || metric.keep.is_some()
+            || metric.drop.is_some()
         {
             return fail(Fault::EventOfHeld);
         }
@@ -173,7 +177,9 @@ impl Plan {
                 (Some(text), _) if !text.is_empty() => text.to_owned(),
                 (_, "") => format!("{} held by the application.", capitalized(metric.kind.name())),
                 (_, event) => match &measurement {
-                    Some(measurement) => format!("{} of {measurement} over events {event}.", capitalized(metric.kind.name())),
+                    Some(measurement) => {
+                        format!("{} of {measurement} over events {event}.", capitalized(metric.kind.name()))
+                    }
                     None => format!("{} over events {event}.", capitalized(metric.kind.name())),
                 },
             }
@@ -241,12 +247,18 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     only(metric.exponential.is_some(), "exponential", &[Kind::Distribution], "distributions")?;
     only(metric.quantiles.is_some(), "quantiles", &[Kind::Summary], "summaries")?;
     only(metric.window.is_some(), "window", &[Kind::Summary, Kind::Spiral], "summaries and spirals")?;
-    only(metric.unit.is_some() && kind == Kind::Counter, "unit", &[], "metrics of a measurement; a counter counts events")?;
+    only(
+        metric.unit.is_some() && kind == Kind::Counter,
+        "unit",
+        &[],
+        "metrics of a measurement; a counter counts events",
+    )?;
     if let Some(quantiles) = &metric.quantiles {
         let mut sorted = quantiles.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.dedup();
-        if quantiles.is_empty() || sorted.len() < quantiles.len() || !quantiles.iter().all(|q| (0.0..=1.0).contains(q)) {
+        if quantiles.is_empty() || sorted.len() < quantiles.len() || !quantiles.iter().all(|q| (0.0..=1.0).contains(q))
+        {
             return Err(Fault::Quantiles);
         }
     }
@@ -289,7 +301,8 @@ struct Known {
 
 impl Known {
     fn look_up(event: &str) -> Self {
-        let all = crate::callsite::callsites().map(|callsite| callsite.metadata()).filter(|known| known.name() == event);
+        let all =
+            crate::callsite::callsites().map(|callsite| callsite.metadata()).filter(|known| known.name() == event);
         Self { all: all.collect() }
     }
 
@@ -332,7 +345,9 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
     let mut compiled: Vec<Option<Arc<Compiled>>> = vec![None; plans.len()];
     // Counters last: a counter may count by the buckets of a distribution.
     let is_counter = |plan: &Plan| plan.metric.kind == Kind::Counter;
-    let order = (0..plans.len()).filter(|at| !is_counter(plans[*at])).chain((0..plans.len()).filter(|at| is_counter(plans[*at])));
+    let order = (0..plans.len())
+        .filter(|at| !is_counter(plans[*at]))
+        .chain((0..plans.len()).filter(|at| is_counter(plans[*at])));
     for at in order.collect::<Vec<_>>() {
         let plan = plans[at];
         let unit = UnitOfMetric::new(plan.unit);

@@ -34,6 +34,7 @@ pub trait Outcome {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E> Outcome for Result<T, E> {
     fn is_error(&self) -> bool {
         self.is_err()
@@ -42,6 +43,7 @@ impl<T, E> Outcome for Result<T, E> {
 
 macro_rules! as_what_it_points_at {
     ($($pointer:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<O: Outcome + ?Sized> Outcome for $pointer {
             fn is_error(&self) -> bool {
                 (**self).is_error()
@@ -51,14 +53,20 @@ macro_rules! as_what_it_points_at {
 }
 as_what_it_points_at!(&O &mut O Box<O>);
 
+#[diagnostic::do_not_recommend]
 impl<T> Outcome for Option<T> {}
+#[diagnostic::do_not_recommend]
 impl<B, C> Outcome for ControlFlow<B, C> {}
+#[diagnostic::do_not_recommend]
 impl<T> Outcome for Vec<T> {}
+#[diagnostic::do_not_recommend]
 impl<T> Outcome for [T] {}
+#[diagnostic::do_not_recommend]
 impl<T, const N: usize> Outcome for [T; N] {}
 
 macro_rules! never_an_error {
     ($($value:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl Outcome for $value {}
     )*};
 }
@@ -69,6 +77,7 @@ never_an_error! {
 
 macro_rules! tuples {
     ($(($($part:ident)+))*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$($part),+> Outcome for ($($part,)+) {}
     )*};
 }

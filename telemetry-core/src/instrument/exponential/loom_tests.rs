@@ -1,0 +1,70 @@
+//! Models of the chunk table: threads that reach the same buckets, and new ones, while the resolution halves.
+
+use loom::model::Builder;
+
+use super::*;
+use crate::cells::Shard;
+use crate::sync::thread;
+
+/// Explores every execution in which threads lose their core involuntarily at most `preemptions` times.
+fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(run);
+}
+
+/// Schema -3, with room for one chunk of one bucket before the resolution halves to the coarsest.
+const TABLE: ChunkTable =
+    ChunkTable { offset: 0, capacity: 4, chunk_bits: 0, slots: 1, schema: COARSEST + 1, budget: 1 };
+
+/// The cells of a table, behind a cell that was used and given back, as the first chunk will be.
+fn table() -> u32 {
+    let (used, first) = (space().allocate(1), space().allocate(TABLE.words()));
+    space().words().add(Address::of(used), 5);
+    space().free(used, 1);
+    first
+}
+
+fn record(shard: &Shard, first: u32, x: f64) {
+    shard.add(Address::of(TABLE.bucket(first, x)), 1);
+}
+
+/// Index and count of the buckets, as if they were kept at the coarsest resolution.
+fn read(first: u32) -> Vec<(i32, u64)> {
+    let (mut positive, mut negative) = (Vec::new(), Vec::new());
+    let schema = TABLE.read(&mut Reader::new(), first, &mut positive, &mut negative);
+    assert!(negative.is_empty());
+    positive.iter().map(|(index, count)| (coarser(*index, (schema - COARSEST) as u8), *count)).collect()
+}
+
+/// Two threads reach a bucket for the first time at once: it is made once.
+#[test]
+fn loom_a_chunk_is_added_once() {
+    model(3, || {
+        let first = table();
+        let shard = space().words();
+        let other = thread::spawn(move || record(shard, first, 2.0));
+        record(shard, first, 2.0);
+        other.join().unwrap();
+        assert_eq!(read(first), [(1, 2)]);
+    });
+}
+
+/// Two threads halve the resolution, a third reads: it sees no bucket that counts what nobody recorded, and in the end
+/// every value is counted once.
+#[test]
+fn loom_halving_the_resolution_loses_nothing() {
+    // Buckets at schema -3: up to 2^8, up to 2^16, up to 2^24. At the coarsest: up to 2^16, up to 2^32.
+    let (low, middle, high) = (2.0, 1e3, 1e6);
+    model(2, move || {
+        let first = table();
+        let shard = space().words();
+        let threads = [[low, high], [middle, low]]
+            .map(|values| thread::spawn(move || values.into_iter().for_each(|x| record(shard, first, x))));
+        for (index, count) in read(first) {
+            assert!(count <= if index == 1 { 3 } else { 1 }, "{count} in {index}");
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(read(first), [(1, 3), (2, 1)]);
+    });
+}
