@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::cells::Reader;
 use crate::clock::Clock;
@@ -14,6 +13,7 @@ use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;

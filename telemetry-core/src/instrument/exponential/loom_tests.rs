@@ -17,12 +17,9 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
 const TABLE: ChunkTable =
     ChunkTable { offset: 0, capacity: 4, chunk_bits: 0, slots: 1, schema: COARSEST + 1, budget: 1 };
 
-/// The cells of a table, behind a cell that was used and given back, as the first chunk will be.
+/// The cells of a table.
 fn table() -> u32 {
-    let (used, first) = (space().allocate(1), space().allocate(TABLE.words()));
-    space().words().add(Address::of(used), 5);
-    space().free(used, 1);
-    first
+    space().allocate(TABLE.words())
 }
 
 fn record(shard: &Shard, first: u32, x: f64) {
@@ -46,6 +43,32 @@ fn loom_a_chunk_is_added_once() {
         let other = thread::spawn(move || record(shard, first, 2.0));
         record(shard, first, 2.0);
         other.join().unwrap();
+        assert_eq!(read(first), [(1, 2)]);
+        assert_eq!(TABLE.chunks(&Reader::new(), first).count(), 1);
+    });
+}
+
+/// A chunk in cells that were another's: who finds it, to record or to read, sees nothing of what they held.
+#[test]
+fn loom_a_chunk_in_cells_that_were_given_back_starts_at_zero() {
+    model(3, || {
+        let (used, first) = (space().allocate(1), table());
+        let [own, others] = [(); 2].map(|()| {
+            let claimed = space().claim().expect("there are two");
+            space().shards().nth(claimed).expect("a shard that was claimed is there")
+        });
+        own.add(Address::of(used), 5);
+        others.add(Address::of(used), 7);
+        let recorder = thread::spawn(move || record(others, first, 2.0));
+        let reader = thread::spawn(move || {
+            for (index, count) in read(first) {
+                assert!(index == 1 && count <= 2, "{count} in {index}");
+            }
+        });
+        space().free(used, 1);
+        record(own, first, 2.0);
+        recorder.join().unwrap();
+        reader.join().unwrap();
         assert_eq!(read(first), [(1, 2)]);
     });
 }
