@@ -146,15 +146,21 @@ fn everything_at_once() {
                 let (mut before, mut most_forgotten) = (Totals::default(), 0);
                 while !is_over.load(SeqCst) {
                     let now = Totals::of(&registry);
-                    for family in ["stress.grow.count", "stress.grow.size", "stress.kept.size", "stress.held", "stress.sizes"] {
+                    for family in
+                        ["stress.grow.count", "stress.grow.size", "stress.kept.size", "stress.held", "stress.sizes"]
+                    {
                         // Handles that were dropped may be forgotten; the one that is kept may not.
                         let (before, now) = match family {
-                            "stress.held" => (before.series(family, "kept"), now.series(family, "kept").or(before.series(family, "kept"))),
+                            "stress.held" => (
+                                before.series(family, "kept"),
+                                now.series(family, "kept").or(before.series(family, "kept")),
+                            ),
                             _ => (Some(before.total(family)), Some(now.total(family))),
                         };
                         assert!(before <= now, "{family} went back from {before:?} to {now:?}");
                     }
-                    most_forgotten = most_forgotten.max(now.series("telemetry.metric.reclaimed", "stress.busy.count").unwrap());
+                    most_forgotten =
+                        most_forgotten.max(now.series("telemetry.metric.reclaimed", "stress.busy.count").unwrap());
                     before = now;
                     shown.fetch_add(1, SeqCst);
                 }
