@@ -197,6 +197,8 @@ struct Step {
     value: ValueSource,
     /// Of a counter whose events a distribution counts in its buckets: that step's bit, else zero.
     counted_by: u64,
+    /// This step's own bit.
+    bit: u64,
 }
 
 pub(crate) enum ValueSource {
@@ -224,7 +226,7 @@ impl Group {
         let (mut steps, mut missing) = (Vec::new(), Vec::new());
         for member in &self.metrics {
             match member.bind(metadata) {
-                Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: 0 }),
+                Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: 0, bit: 0 }),
                 None => missing.push(Arc::clone(&member.compiled)),
             }
         }
@@ -239,6 +241,9 @@ impl Group {
                 })
             });
             steps[at].counted_by = by.map_or(0, bit);
+        }
+        for (at, step) in steps.iter_mut().enumerate() {
+            step.bit = bit(at);
         }
         let computed_tags = self.key.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
         let computes = computed_tags || steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
@@ -288,11 +293,23 @@ impl BoundGroup {
             if self.steps.is_empty() {
                 return;
             }
-            let values = event.tag_values();
             let mut room = Room::new();
-            let texts = self.positions.iter().map(|position| values.get(*position).unwrap_or(&Value::Absent));
-            room.fill(texts, |texts| self.apply(shard, event, texts, &[]));
+            match room.texts(&self.positions, event.tag_values()) {
+                Some(texts) => self.apply(shard, event, texts, &[]),
+                None => self.apply_many(shard, event),
+            }
         }
+    }
+
+    /// For more tags than there is room for.
+    #[cold]
+    #[inline(never)]
+    fn apply_many(&self, shard: &Shard, event: &Event<'_>) {
+        let mut key = KeyBuffer::new();
+        let _ = self.select(event, &mut key);
+        let mut rest = key.bytes();
+        let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
+        self.apply(shard, event, Texts(&texts), &[]);
     }
 
     #[inline]
@@ -360,55 +377,50 @@ impl BoundGroup {
     #[inline(always)]
     fn apply(&self, shard: &Shard, event: &Event<'_>, texts: Texts<'_>, computed: &[Option<Number>]) {
         let moment = Moment::new(&self.group.clock);
-        self.group.projection.update(shard, texts, |cells| {
-            let mut recorded = 0;
-            for (at, step) in self.steps.iter().enumerate() {
-                if recorded & step.counted_by != 0 {
-                    continue;
-                }
-                if let ValueSource::CountOne(offset) = step.value {
-                    cells.add(offset, 1);
-                    continue;
-                }
-                if step.record(shard, cells, event, computed.get(at).copied().flatten(), &moment) {
-                    recorded |= bit(at);
-                }
+        let (cells, _section) = self.group.projection.cells(shard, texts);
+        let mut recorded = 0;
+        for (at, step) in self.steps.iter().enumerate() {
+            if recorded & step.counted_by != 0 {
+                continue;
             }
-        });
+            if let ValueSource::CountOne(offset) = step.value {
+                cells.add(offset, 1);
+                continue;
+            }
+            if step.record(shard, cells, event, computed.get(at).copied().flatten(), &moment) {
+                recorded |= step.bit;
+            }
+        }
     }
 }
 
 /// Room on the stack for the texts of an event's tags, and for the digits of those that are numbers.
-struct Room {
+struct Room<'v> {
+    texts: [MaybeUninit<&'v str>; TAGS],
     numbers: [MaybeUninit<TextBuffer>; TAGS],
 }
 
-impl Room {
+impl<'v> Room<'v> {
     #[inline(always)]
     fn new() -> Self {
-        Self { numbers: [const { MaybeUninit::uninit() }; TAGS] }
+        Self { texts: [const { MaybeUninit::uninit() }; TAGS], numbers: [const { MaybeUninit::uninit() }; TAGS] }
     }
 
-    /// Hands the texts of the values on.
+    /// The texts of the values at some positions, absent ones being empty; `None` if they are too many.
     #[inline(always)]
-    fn fill<'v>(&mut self, values: impl ExactSizeIterator<Item = &'v Value<'v>>, then: impl FnOnce(Texts<'_>)) {
-        if values.len() > TAGS {
-            let mut buffers: Vec<TextBuffer> = (0..values.len()).map(|_| TextBuffer::new()).collect();
-            let texts: Vec<&str> = values.zip(&mut buffers).map(|(value, buffer)| value.text(buffer)).collect();
-            return then(Texts(&texts));
+    fn texts(&'v mut self, positions: &[usize], values: &'v [Value<'v>]) -> Option<Texts<'v>> {
+        if positions.len() > TAGS {
+            return None;
         }
-        let mut texts = [const { MaybeUninit::<&str>::uninit() }; TAGS];
-        let mut length = 0;
-        for ((value, text), buffer) in values.zip(&mut texts).zip(&mut self.numbers) {
-            text.write(match value {
-                Value::Str(text) => text,
-                other => other.text(buffer.write(TextBuffer::new())),
+        for ((position, text), buffer) in positions.iter().zip(&mut self.texts).zip(&mut self.numbers) {
+            text.write(match values.get(*position) {
+                Some(Value::Str(text)) => text,
+                Some(other) => other.text(buffer.write(TextBuffer::new())),
+                None => "",
             });
-            length += 1;
         }
-        // SAFETY: the first `length` texts were just written.
-        let texts = unsafe { std::slice::from_raw_parts(texts.as_ptr().cast::<&str>(), length) };
-        then(Texts(texts));
+        // SAFETY: there was room for all, so the first `positions.len()` texts were just written.
+        Some(Texts(unsafe { std::slice::from_raw_parts(self.texts.as_ptr().cast::<&str>(), positions.len()) }))
     }
 }
 
@@ -444,8 +456,7 @@ impl Step {
     }
 }
 
-/// A step's bit in what was recorded of an event; those beyond 64 are never relied on.
-#[inline]
+/// A step's bit in what was recorded of an event; those beyond 64 have none, and are never relied on.
 fn bit(step: usize) -> u64 {
     u32::try_from(step).ok().and_then(|step| 1_u64.checked_shl(step)).unwrap_or(0)
 }

@@ -36,6 +36,19 @@ pub(crate) struct Index {
     root: AtomicPtr<Root>,
 }
 
+/// Tells whether the row at an address is the one that is looked for.
+///
+/// A trait and not a closure, whose body can't be told to be inlined.
+pub(crate) trait Wanted {
+    fn is_at(&self, address: u64) -> bool;
+}
+
+impl<F: Fn(u64) -> bool> Wanted for F {
+    fn is_at(&self, address: u64) -> bool {
+        self(address)
+    }
+}
+
 #[derive(Debug)]
 struct Root {
     // How far `hash >> 1` is shifted to give the table's number.
@@ -146,11 +159,11 @@ impl Index {
         Self { root: AtomicPtr::new(Box::into_raw(Box::new(root))) }
     }
 
-    /// The row with this hash that `matches`.
+    /// The row with this hash that is `wanted`.
     ///
     /// The caller is in a section, or is the writer.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, mut matches: impl FnMut(u64) -> bool) -> Option<u64> {
+    pub(crate) fn find(&self, hash: u64, wanted: &impl Wanted) -> Option<u64> {
         // Acquire: pairs with the release in `split`, so that the root's tables are seen.
         // SAFETY: by the invariant of `root`, and the caller's section keeps it from being freed.
         let root = unsafe { &*self.root.load(Ordering::Acquire) };
@@ -162,7 +175,7 @@ impl Index {
         loop {
             // Acquire: pairs with the release in `Table::insert`, so that the row is seen whole.
             let slot = table.slots[at].load(Ordering::Acquire);
-            if slot & !ADDRESS == tag && slot & ADDRESS > REMOVED && matches(slot & ADDRESS) {
+            if slot & !ADDRESS == tag && slot & ADDRESS > REMOVED && wanted.is_at(slot & ADDRESS) {
                 return Some(slot & ADDRESS);
             }
             if slot == EMPTY {

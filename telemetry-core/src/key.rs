@@ -146,23 +146,25 @@ impl Texts<'_> {
     /// Whether `key` is that of these texts.
     #[inline(always)]
     pub(crate) fn have(self, key: &[u8]) -> bool {
-        let mut rest = key;
+        // The size of a key of short texts: were it not the same, a read below could lie beyond the key's end.
+        let size: usize = self.0.iter().map(|text| 1 + text.len()).sum();
+        if size != key.len() {
+            return self.have_slowly(key);
+        }
+        let mut at = key.as_ptr();
         for text in self.0 {
-            match rest.split_first() {
-                Some((&length, behind)) if length < LONG => {
-                    if usize::from(length) != text.len() || behind.len() < text.len() {
-                        return false;
-                    }
-                    let (value, behind) = behind.split_at(text.len());
-                    if !same(value, text.as_bytes()) {
-                        return false;
-                    }
-                    rest = behind;
+            // SAFETY: what was compared so far, and what is left of the texts, are together as long as the key.
+            unsafe {
+                if usize::from(*at) != text.len() || text.len() >= LONG as usize {
+                    return self.have_slowly(key);
                 }
-                _ => return self.have_slowly(key),
+                if !same(at.add(1), text.as_ptr(), text.len()) {
+                    return false;
+                }
+                at = at.add(1 + text.len());
             }
         }
-        rest.is_empty()
+        true
     }
 
     #[cold]
@@ -195,22 +197,25 @@ pub(crate) fn hash(mut key: &[u8], seed: u64) -> u64 {
 }
 
 /// Whether two runs of bytes of the same length are the same; short ones without a call.
+///
+/// # Safety
+///
+/// Both runs can be read.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    debug_assert_eq!(a.len(), b.len());
-    let (length, a_start, b_start) = (a.len(), a.as_ptr(), b.as_ptr());
+unsafe fn same(a: *const u8, b: *const u8, length: usize) -> bool {
     // SAFETY: every read lies within the first `length` bytes of both: pairs of words from both ends, which may overlap.
     unsafe {
         let word = |start: *const u8, at: usize| start.add(at).cast::<u64>().read_unaligned();
         let half = |start: *const u8, at: usize| start.add(at).cast::<u32>().read_unaligned();
         if length > 16 {
-            a == b
+            std::slice::from_raw_parts(a, length) == std::slice::from_raw_parts(b, length)
         } else if length >= 8 {
-            word(a_start, 0) == word(b_start, 0) && word(a_start, length - 8) == word(b_start, length - 8)
+            (word(a, 0) ^ word(b, 0)) | (word(a, length - 8) ^ word(b, length - 8)) == 0
         } else if length >= 4 {
-            half(a_start, 0) == half(b_start, 0) && half(a_start, length - 4) == half(b_start, length - 4)
+            (half(a, 0) ^ half(b, 0)) | (half(a, length - 4) ^ half(b, length - 4)) == 0
         } else {
-            length == 0 || (a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1])
+            length == 0
+                || (*a == *b && *a.add(length / 2) == *b.add(length / 2) && *a.add(length - 1) == *b.add(length - 1))
         }
     }
 }

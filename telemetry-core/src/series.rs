@@ -26,9 +26,10 @@ use std::time::Duration;
 
 use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
-use crate::index::{Index, Retired};
+use crate::index::{Index, Retired, Wanted};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Texts, take_value};
+use crate::reclaim::Entered;
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
@@ -167,32 +168,40 @@ impl Projection {
 
     #[inline(always)]
     fn find(&self, hash: u64, texts: Texts<'_>) -> Option<Row> {
+        let found = self.index.find(hash, &texts);
         // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
         // that it finds keeps its chunk.
-        let found = self.index.find(hash, |address| texts.have(unsafe { Row::at(address).key() }));
-        // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
 
-    /// Finds the series with these values, or makes it, and hands its cells to `apply`; beyond the limit, those of the
-    /// overflow series.
+    /// The cells of the series with these values, which is made if it is not there; beyond the limit, those of the
+    /// overflow series. They may be written to until the section is left.
+    // Without closures, so that a whole event is one function: calls and what they save were a third of its instructions.
     #[inline(always)]
-    pub(crate) fn update(&self, shard: &Shard, texts: Texts<'_>, apply: impl FnOnce(RowCells<'_>)) {
+    pub(crate) fn cells<'a>(&self, shard: &'a Shard, texts: Texts<'_>) -> (RowCells<'a>, Option<Entered<'a>>) {
         let hash = texts.hash(self.seed);
-        loop {
-            {
-                let _section = shard.section.enter();
-                if let Some(row) = self.find(hash, texts) {
-                    return apply(self.touched(shard, row.first_cell()));
-                }
-            }
-            // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
-            // missed a row that is being reclaimed.
-            if self.full.load(Ordering::Relaxed) || !self.insert(hash, texts) {
-                shard.add(Address::of(self.refused), 1);
-                return apply(self.touched(shard, self.overflow_row().first_cell()));
+        let section = shard.section.enter();
+        if let Some(row) = self.find(hash, texts) {
+            return (self.touched(shard, row.first_cell()), Some(section));
+        }
+        drop(section);
+        self.cells_of_new(shard, hash, texts)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cells_of_new<'a>(&self, shard: &'a Shard, hash: u64, texts: Texts<'_>) -> (RowCells<'a>, Option<Entered<'a>>) {
+        // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
+        // missed a row that is being reclaimed.
+        while !self.full.load(Ordering::Relaxed) && self.insert(hash, texts) {
+            let section = shard.section.enter();
+            if let Some(row) = self.find(hash, texts) {
+                return (self.touched(shard, row.first_cell()), Some(section));
             }
         }
+        shard.add(Address::of(self.refused), 1);
+        // The overflow series is never forgotten.
+        (self.touched(shard, self.overflow_row().first_cell()), None)
     }
 
     /// The cells of a row, its touch cell counted up if it has one.
@@ -441,6 +450,14 @@ impl Drop for Projection {
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: `&mut self` proves that no reader is here.
         unsafe { writer.retired.free() };
+    }
+}
+
+impl Wanted for Texts<'_> {
+    #[inline(always)]
+    fn is_at(&self, address: u64) -> bool {
+        // SAFETY: as in `find`, the only place that hands an index texts.
+        self.have(unsafe { Row::at(address).key() })
     }
 }
 

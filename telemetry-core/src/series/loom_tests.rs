@@ -59,7 +59,9 @@ fn count(projection: &Projection, texts: Texts<'_>) {
     let claimed = cells::space().claim();
     let index = claimed.unwrap_or_else(|| cells::space().shared());
     let shard = cells::space().shards().nth(index).expect("a shard that was claimed is there");
-    projection.update(shard, texts, |cells| cells.add(1, 1));
+    let (cells, section) = projection.cells(shard, texts);
+    cells.add(1, 1);
+    drop(section);
     if let Some(index) = claimed {
         cells::space().release(index);
     }
