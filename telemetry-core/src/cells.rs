@@ -120,12 +120,7 @@ impl Shard {
         let fresh = new_page(page_size(page));
         // AcqRel: the release publishes the page's zeroes to readers and sharers; the acquire, when another thread was
         // faster, makes its page's zeroes visible here.
-        match self.pages[page as usize].compare_exchange(
-            ptr::null_mut(),
-            fresh,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self.pages[page as usize].compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
             Err(theirs) => {
                 // SAFETY: `fresh` came from `new_page` with this size and nobody else has seen it.

@@ -113,7 +113,7 @@ impl Table {
 
     /// Whether one more slot may be taken: seven in eight, and always leaving one empty.
     fn has_room(&self) -> bool {
-        self.used() + 1 <= self.slots.len() * 7 / 8
+        self.used() < self.slots.len() * 7 / 8
     }
 
     /// Takes an empty slot; the caller is the writer, has seen that there is room, and that the row is not there.

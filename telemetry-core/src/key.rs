@@ -79,17 +79,13 @@ fn copy(target: &mut [u8], source: &[u8]) {
         target.copy_from_slice(source);
     } else if length >= 8 {
         // Two words that may overlap.
-        let (head, tail): ([u8; 8], [u8; 8]) = (
-            source[..8].try_into().expect("eight bytes"),
-            source[length - 8..].try_into().expect("eight bytes"),
-        );
+        let (head, tail): ([u8; 8], [u8; 8]) =
+            (source[..8].try_into().expect("eight bytes"), source[length - 8..].try_into().expect("eight bytes"));
         target[..8].copy_from_slice(&head);
         target[length - 8..].copy_from_slice(&tail);
     } else if length >= 4 {
-        let (head, tail): ([u8; 4], [u8; 4]) = (
-            source[..4].try_into().expect("four bytes"),
-            source[length - 4..].try_into().expect("four bytes"),
-        );
+        let (head, tail): ([u8; 4], [u8; 4]) =
+            (source[..4].try_into().expect("four bytes"), source[length - 4..].try_into().expect("four bytes"));
         target[..4].copy_from_slice(&head);
         target[length - 4..].copy_from_slice(&tail);
     } else if length > 0 {

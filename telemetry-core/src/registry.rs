@@ -166,6 +166,7 @@ impl Registry {
     /// mail.increment();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[allow(clippy::missing_panics_doc)] // One plan makes one metric.
     pub fn register<I: Handle>(&self, metric: Metric) -> Result<Instruments<I>, MetricError> {
         if metric.kind != I::KIND {
             let fault = Fault::Kind { defined: metric.kind.name(), asked: I::KIND.name() };
@@ -288,10 +289,9 @@ impl Registry {
 
 fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
     for name in names {
-        if let Some(other) = taken.insert(name.clone(), family.name().to_owned()) {
-            if other != family.name() {
-                return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
-            }
+        let before = taken.insert(name.clone(), family.name().to_owned());
+        if let Some(other) = before.filter(|other| other != family.name()) {
+            return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
         }
     }
     Ok(())
@@ -313,7 +313,10 @@ pub struct Scrape {
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scrape").field("families", &self.entries.len()).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Scrape")
+            .field("families", &self.entries.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -402,8 +405,7 @@ impl Skipped<'_> {
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
         for entry in self.0 {
-            for (reason, cell) in
-                [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
+            for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
                 show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));

@@ -124,7 +124,8 @@ fn a_typed_event_allocates_nothing() {
     let route = String::from("/typed");
     for (cache, name) in [(Some(Cache::Hit), "hit"), (Some(Cache::Miss), "miss"), (None, "")] {
         let emit = || {
-            Request { duration: 5 * MS, bytes: 1, load: 0.5, route: &route, status: 200, cache: black_box(cache) }.emit();
+            Request { duration: 5 * MS, bytes: 1, load: 0.5, route: &route, status: 200, cache: black_box(cache) }
+                .emit();
         };
         assert_eq!(asked_of_the_allocator(&dispatch, emit), 0);
         assert_counted(&registry, &[("route", &route), ("status", "200"), ("cache", name)]);

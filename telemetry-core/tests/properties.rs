@@ -51,8 +51,19 @@ impl Tag {
 /// behind the other, lengths about those that a key holds in one byte, on the stack, and in a row's head.
 fn tag() -> impl Strategy<Value = Tag> {
     let text = prop_oneof![
-        Just(""), Just("a"), Just("ab"), Just("b"), Just("1"), Just("true"), Just("\""), Just("\\"), Just("\n"), Just("\0"),
-        Just("\u{1}a"), Just("é"), Just("𝄞\u{FFFD}")
+        Just(""),
+        Just("a"),
+        Just("ab"),
+        Just("b"),
+        Just("1"),
+        Just("true"),
+        Just("\""),
+        Just("\\"),
+        Just("\n"),
+        Just("\0"),
+        Just("\u{1}a"),
+        Just("é"),
+        Just("𝄞\u{FFFD}")
     ];
     let long = prop_oneof![Just(253), Just(254), Just(255), Just(256), Just(4090), Just(4095), Just(10_000)];
     prop_oneof![
@@ -96,7 +107,7 @@ fn taken(number: Number) -> Option<Taken> {
     }
 }
 
-const BOUNDS: [f64; 9] = [-1e300, -9.223372036854775808e18, -2.5, 0.0, 0.1, 5.0, 9007199254740992.0, 1e18, 1e300];
+const BOUNDS: [f64; 9] = [-1e300, i64::MIN as f64, -2.5, 0.0, 0.1, 5.0, (1_u64 << 53) as f64, 1e18, 1e300];
 
 /// Whether a number is at most a bound, without rounding either.
 fn is_within(taken: Taken, bound: f64) -> bool {

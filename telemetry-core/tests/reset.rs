@@ -41,11 +41,13 @@ fn metrics_of_the_same_rows_are_reset_one_by_one() {
     let dispatch = Dispatch::new();
     registry.aggregator(metrics).unwrap().attach_to(&dispatch, "metrics").unwrap();
     let emit = |times: u32| {
-        dispatch.run(|| (0..times).for_each(|_| emit!("reset.shared", { size: 1_u64, weight: 2_u64 }, { queue: "mail" })));
+        dispatch
+            .run(|| (0..times).for_each(|_| emit!("reset.shared", { size: 1_u64, weight: 2_u64 }, { queue: "mail" })));
     };
     let totals = || {
         let snapshot = registry.snapshot();
-        ["size", "count", "weight"].map(|name| snapshot.total(&format!("reset.shared.{name}"), &[("queue", "mail")]).unwrap())
+        ["size", "count", "weight"]
+            .map(|name| snapshot.total(&format!("reset.shared.{name}"), &[("queue", "mail")]).unwrap())
     };
     emit(5);
     assert_eq!(totals(), [5.0, 5.0, 5.0]);

@@ -57,7 +57,8 @@ fn more_threads_than_shards_lose_nothing() {
 #[test]
 fn ranges_lie_within_one_page_and_are_used_again() {
     let sizes = [1, 7, 1_000, 3_601, 2, 512, 1_023];
-    let ranges: Vec<(u32, u32)> = (0..200).map(|n| sizes[n % sizes.len()]).map(|size| (space().allocate(size), size)).collect();
+    let ranges: Vec<(u32, u32)> =
+        (0..200).map(|n| sizes[n % sizes.len()]).map(|size| (space().allocate(size), size)).collect();
     let mut taken: Vec<u32> = ranges.iter().flat_map(|(first, size)| *first..first + size).collect();
     taken.sort_unstable();
     assert!(taken.is_sorted_by(|a, b| a < b), "no cell is given out twice");

@@ -212,7 +212,8 @@ impl ChunkTable {
         }
         // Relaxed: under the lock.
         let words = (0..self.capacity).map(|at| self.word(first, 1 + at).load(Ordering::Relaxed));
-        let at_this_level = words.filter(|word| *word != 0 && Self::unkey((word >> 32) as u32).0 as u64 == level).count();
+        let at_this_level =
+            words.filter(|word| *word != 0 && Self::unkey((word >> 32) as u32).0 as u64 == level).count();
         let is_last = self.schema - level as i8 == COARSEST;
         if at_this_level as u32 >= self.budget && !is_last {
             self.coarsen(first, level);
@@ -296,7 +297,9 @@ impl ChunkTable {
     /// The first cells of all buckets that there are.
     pub(crate) fn buckets(&self, reader: &Reader, first: u32) -> Vec<u32> {
         let chunks = self.chunks(reader, first);
-        chunks.flat_map(|(.., cells)| (0..1 << self.chunk_bits).map(move |within| cells + within * self.slots)).collect()
+        chunks
+            .flat_map(|(.., cells)| (0..1 << self.chunk_bits).map(move |within| cells + within * self.slots))
+            .collect()
     }
 
     /// Gives back the chunks of a row that nobody writes to any more.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use crate::cells::{self, Address};
 use crate::family::Kind;
 use crate::registry::{Handle, sealed};
@@ -192,4 +191,3 @@ impl Spiral {
         self.0.record(Some(Number::U64(n)));
     }
 }
-

@@ -40,7 +40,10 @@ impl fmt::Display for BucketsError {
                 write!(f, "the bound {bound} is not finite; leave infinity out, its bucket is always there")
             }
             Self::NotAscending(before, bound) => {
-                write!(f, "the bound {bound} does not lie above {before}; give the bounds in ascending order, each once")
+                write!(
+                    f,
+                    "the bound {bound} does not lie above {before}; give the bounds in ascending order, each once"
+                )
             }
         }
     }
@@ -139,9 +142,16 @@ impl HistogramCells {
         let explicit = if buckets.is_some() { bounds.len() as u32 + 1 } else { 0 };
         let sum = SumCells { offset: offset + explicit, unit };
         let zero = sum.offset + SumCells::CELLS;
-        let exponential = exponential
-            .map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
-        Self { offset, unit, wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(), bounds, sum, exponential }
+        let exponential =
+            exponential.map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
+        Self {
+            offset,
+            unit,
+            wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(),
+            bounds,
+            sum,
+            exponential,
+        }
     }
 
     pub(crate) fn cells(&self) -> u32 {
@@ -195,12 +205,7 @@ impl HistogramCells {
         true
     }
 
-    pub(crate) fn read<'a>(
-        &'a self,
-        reader: &mut Reader,
-        first: u32,
-        scratch: &'a mut Scratch,
-    ) -> HistogramSample<'a> {
+    pub(crate) fn read<'a>(&'a self, reader: &mut Reader, first: u32, scratch: &'a mut Scratch) -> HistogramSample<'a> {
         let Scratch { counts, positive, negative, .. } = scratch;
         counts.clear();
         let (offset, number) = self.buckets();

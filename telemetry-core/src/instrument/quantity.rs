@@ -4,7 +4,6 @@ use crate::clock::nanos;
 use crate::unit::{Conversion, Unit};
 use crate::value::Number;
 
-
 /// A measurement, converted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Quantity {
@@ -111,9 +110,10 @@ impl Scale {
         match number {
             Number::Duration(duration) if self.whole_durations => {
                 let nanos = nanos(duration);
-                i64::try_from(nanos).ok().map(Quantity::Whole).or(Some(Quantity::Float(
-                    self.seconds.apply(duration.as_secs_f64()),
-                )))
+                i64::try_from(nanos)
+                    .ok()
+                    .map(Quantity::Whole)
+                    .or(Some(Quantity::Float(self.seconds.apply(duration.as_secs_f64()))))
             }
             Number::Duration(duration) => Some(Quantity::Float(duration.as_secs_f64())),
             Number::U64(n) => Some(match n.checked_mul(self.whole).and_then(|n| i64::try_from(n).ok()) {
@@ -147,7 +147,6 @@ impl Quantity {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

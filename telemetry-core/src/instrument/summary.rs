@@ -59,8 +59,7 @@ impl SummaryCells {
     #[inline]
     pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
         let x = value.to_f64(self.unit);
-        let bucket =
-            if x.abs() <= ZERO_THRESHOLD { first + self.zeroes() } else { self.table.bucket(first, x) };
+        let bucket = if x.abs() <= ZERO_THRESHOLD { first + self.zeroes() } else { self.table.bucket(first, x) };
         let epoch = self.window.epoch(moment);
         shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
         shard.add(Address::of(first + self.offset), 1);
@@ -82,11 +81,7 @@ impl SummaryCells {
         let schema = self.table.read_slots(reader, first, positive, negative, in_window);
         quantiles.clear();
         quantiles_of(&self.quantiles, schema, negative, zeroes, positive, quantiles);
-        SummarySample {
-            count: reader.whole(first + self.offset),
-            sum: self.sum.read_float(reader, first),
-            quantiles,
-        }
+        SummarySample { count: reader.whole(first + self.offset), sum: self.sum.read_float(reader, first), quantiles }
     }
 }
 

@@ -14,7 +14,8 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Schema -3, with room for one chunk of one bucket before the resolution halves to the coarsest.
-const TABLE: ChunkTable = ChunkTable { offset: 0, capacity: 4, chunk_bits: 0, slots: 1, schema: COARSEST + 1, budget: 1 };
+const TABLE: ChunkTable =
+    ChunkTable { offset: 0, capacity: 4, chunk_bits: 0, slots: 1, schema: COARSEST + 1, budget: 1 };
 
 /// The cells of a table.
 fn table() -> u32 {
@@ -81,9 +82,8 @@ fn loom_halving_the_resolution_loses_nothing() {
     model(2, move || {
         let first = table();
         let shard = space().words();
-        let threads = [[low, high], [middle, low]].map(|values| {
-            thread::spawn(move || values.into_iter().for_each(|x| record(shard, first, x)))
-        });
+        let threads = [[low, high], [middle, low]]
+            .map(|values| thread::spawn(move || values.into_iter().for_each(|x| record(shard, first, x))));
         for (index, count) in read(first) {
             assert!(count <= if index == 1 { 3 } else { 1 }, "{count} in {index}");
         }

@@ -178,7 +178,8 @@ fn a_hundred_thousand_values_are_counted_as_by_the_reference() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             f64::from_bits(state ^ state >> 29)
         };
-        let values: Vec<f64> = std::iter::from_fn(|| Some(draw())).filter(|x| x.is_finite() && sure(x)).take(number).collect();
+        let values: Vec<f64> =
+            std::iter::from_fn(|| Some(draw())).filter(|x| x.is_finite() && sure(x)).take(number).collect();
         assert_counted_as_by_the_reference(Exponential::new(schema).unwrap(), &values);
     }
 }
