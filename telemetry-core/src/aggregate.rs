@@ -4,20 +4,26 @@
 //! first event of a callsite everything that a name decides is bound: which position each tag and measurement has, and how
 //! its unit converts. From then on an event costs, for each projection, one key, one lookup, and one addition per metric.
 
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::cells::{self, Shard};
+use crate::cells::{self, RowCells, Shard};
 use crate::clock::Clock;
+use crate::dispatch::Dispatch;
 use crate::event::{Event, Metadata};
-use crate::handler::{AttachError, Bound, Handler};
+use crate::handler::{AttachError, Bound, Handler, attachment};
 use crate::instrument::{Instrument, Moment, Scale};
-use crate::key::KeyBuffer;
-use crate::metric::{Compiled, ComputeTag, ComputeValue, MetricError, Plan, ProjectionKey, Rule, TagSource, compile};
+use crate::key::{KeyBuffer, Texts, take_value};
+use crate::metric::{
+    Compiled, ComputeTag, ComputeValue, Metric, MetricError, Plan, ProjectionKey, Rule, TagSource, project,
+};
 use crate::registry::{Entry, Registry};
-use crate::series::{Layout, Projection};
+use crate::series::Projection;
 use crate::value::{Number, TextBuffer, Value};
 
+/// How many tags of one projection are looked up without an allocation.
+const TAGS: usize = 32;
 /// How many computed values of one projection are kept on the stack.
 const COMPUTED: usize = 16;
 
@@ -44,7 +50,7 @@ pub(crate) struct Group {
 pub(crate) struct Member {
     pub(crate) compiled: Arc<Compiled>,
     /// The measurement; `None` for one that is computed, or when all events count.
-    measurement: Option<String>,
+    pub(crate) measurement: Option<String>,
     compute: Option<ComputeValue>,
 }
 
@@ -54,9 +60,21 @@ impl std::fmt::Debug for Group {
     }
 }
 
+/// Here, and not beside the rest, so that the registry knows no handler.
+impl Registry {
+    /// Makes metrics over events; they count from when the aggregator is attached.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`], which names the metric, what is wrong with it and what to do. No metric is made then.
+    pub fn aggregator(&self, metrics: impl IntoIterator<Item = Metric>) -> Result<Aggregator, MetricError> {
+        Aggregator::build(self, metrics)
+    }
+}
+
 impl Aggregator {
     /// Builds the metrics and enters them in the registry.
-    pub(crate) fn build(registry: &Registry, metrics: impl IntoIterator<Item = crate::metric::Metric>) -> Result<Self, MetricError> {
+    fn build(registry: &Registry, metrics: impl IntoIterator<Item = Metric>) -> Result<Self, MetricError> {
         let plans = metrics.into_iter().map(Plan::over_events).collect::<Result<Vec<_>, _>>()?;
         let mut keys: Vec<&ProjectionKey> = Vec::new();
         for plan in &plans {
@@ -98,7 +116,7 @@ impl Aggregator {
     ///
     /// [`AttachError::Taken`] if the id is attached already.
     pub fn attach(&self, id: &str) -> Result<(), AttachError> {
-        self.attach_to(&crate::dispatch::Dispatch::current(), id)
+        self.attach_to(&Dispatch::current(), id)
     }
 
     /// Attaches this aggregator to a dispatcher: see [`Aggregator::attach`].
@@ -106,16 +124,16 @@ impl Aggregator {
     /// # Errors
     ///
     /// [`AttachError::Taken`] if the id is attached already.
-    pub fn attach_to(&self, dispatch: &crate::dispatch::Dispatch, id: &str) -> Result<(), AttachError> {
-        let mut events: Vec<&str> = self.0.groups.iter().map(|group| group.key.event.as_str()).collect();
+    pub fn attach_to(&self, dispatch: &Dispatch, id: &str) -> Result<(), AttachError> {
+        let mut events: Vec<&str> = self.0.groups.iter().map(|group| group.event()).collect();
         events.sort_unstable();
         events.dedup();
-        crate::handler::attachment(id, self.clone()).events(events).attach_to(dispatch)
+        attachment(id, self.clone()).events(events).attach_to(dispatch)
     }
 
     /// The events that the metrics are made of.
     pub fn events(&self) -> impl Iterator<Item = &str> {
-        self.0.groups.iter().map(|group| group.key.event.as_str())
+        self.0.groups.iter().map(|group| group.event())
     }
 
     pub(crate) fn groups(&self) -> &[Arc<Group>] {
@@ -123,40 +141,9 @@ impl Aggregator {
     }
 }
 
-/// The projection of metrics with the same key, with the series that are there from the start.
-pub(crate) fn project(clock: &Clock, plans: &[&Plan]) -> (Arc<Projection>, Vec<Arc<Compiled>>) {
-    let (compiled, cells) = compile(plans);
-    let key = &plans[0].key;
-    let layout = Layout {
-        labels: key.tags.iter().map(|tag| Arc::from(tag.label.as_str())).collect(),
-        cells,
-        limit: key.limit,
-        expiry: key.expiry,
-        chunk_tables: compiled.iter().filter_map(|metric| metric.instrument().chunk_table().cloned()).collect(),
-    };
-    let projection = Arc::new(Projection::new(layout, clock.clone()));
-    for plan in plans {
-        for values in plan.declared().expect("the plan was checked") {
-            let held = projection.hold(values);
-            for (plan, metric) in plans.iter().zip(&compiled) {
-                // A gauge over events has no value before the first; one that is declared, or held, has zero.
-                let starts_at_zero = !plan.metric.declared.is_empty() || plan.key.event.is_empty();
-                if let (Instrument::LastValue(gauge), true) = (metric.instrument(), starts_at_zero) {
-                    gauge.initialize(held.first_cell());
-                }
-            }
-            if plan.key.expiry.is_some() {
-                // Declared series are there, also when they are idle.
-                projection.keep(held);
-            }
-        }
-    }
-    (projection, compiled)
-}
-
 impl Handler for Aggregator {
     fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        let groups = self.0.groups.iter().filter(|group| group.key.event == metadata.name());
+        let groups = self.0.groups.iter().filter(|group| group.event() == metadata.name());
         let bound: Box<[BoundGroup]> = groups.map(|group| group.bind(metadata)).collect();
         (!bound.is_empty()).then(|| Arc::new(BoundAggregator(bound)) as Arc<dyn Bound>)
     }
@@ -184,6 +171,8 @@ impl Bound for BoundAggregator {
 pub(crate) struct BoundGroup {
     group: Arc<Group>,
     tags: Box<[BoundTag]>,
+    /// The same where no tag is computed: positions, those of absent tags beyond the last.
+    positions: Box<[usize]>,
     steps: Box<[Step]>,
     /// What is missing from every event of this callsite.
     missing: Box<[Arc<Compiled>]>,
@@ -206,11 +195,13 @@ enum BoundTag {
 struct Step {
     metric: Arc<Compiled>,
     value: ValueSource,
-    /// The step whose buckets count for this counter.
-    counted_by: Option<usize>,
+    /// Of a counter whose events a distribution counts in its buckets: that step's bit, else zero.
+    counted_by: u64,
 }
 
-enum ValueSource {
+pub(crate) enum ValueSource {
+    /// Every event is one, in the cell at this offset.
+    CountOne(u32),
     /// Every event is one.
     One,
     /// An event that carries the measurement is one.
@@ -220,6 +211,11 @@ enum ValueSource {
 }
 
 impl Group {
+    /// The event that the metrics are made of.
+    pub(crate) fn event(&self) -> &str {
+        &self.key.event
+    }
+
     pub(crate) fn bind(self: &Arc<Self>, metadata: &'static Metadata) -> BoundGroup {
         let tags = self.key.tags.iter().map(|tag| match &tag.source {
             TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
@@ -228,7 +224,7 @@ impl Group {
         let (mut steps, mut missing) = (Vec::new(), Vec::new());
         for member in &self.metrics {
             match member.bind(metadata) {
-                Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: None }),
+                Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: 0 }),
                 None => missing.push(Arc::clone(&member.compiled)),
             }
         }
@@ -236,18 +232,22 @@ impl Group {
         steps.sort_by_key(|step| matches!(step.metric.instrument(), Instrument::Counter(_)));
         for at in 0..steps.len() {
             let Instrument::Counter(counter) = steps[at].metric.instrument() else { continue };
-            steps[at].counted_by = counter.fused.and_then(|fused| {
+            let by = counter.fused.and_then(|fused| {
                 steps.iter().position(|step| match step.metric.instrument() {
                     Instrument::Distribution(histogram) => histogram.buckets() == fused,
                     _ => false,
                 })
             });
+            steps[at].counted_by = by.map_or(0, bit);
         }
         let computed_tags = self.key.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
         let computes = computed_tags || steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
+        let tags: Box<[BoundTag]> = tags.collect();
+        let position = |tag: &BoundTag| if let BoundTag::At(position) = tag { *position } else { usize::MAX };
         BoundGroup {
             group: Arc::clone(self),
-            tags: tags.collect(),
+            positions: tags.iter().map(position).collect(),
+            tags,
             steps: steps.into(),
             missing: missing.into(),
             rule: self.key.rule.clone(),
@@ -258,13 +258,16 @@ impl Group {
 
 impl Member {
     /// Where the value comes from at a callsite; `None` if it never has one.
-    fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
+    pub(crate) fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
         let is_count = matches!(self.compiled.instrument(), Instrument::Counter(_));
         if let Some(compute) = &self.compute {
             return Some(ValueSource::Computed(Arc::clone(compute), *self.compiled.own_scale()));
         }
         let Some(measurement) = &self.measurement else {
-            return Some(ValueSource::One);
+            return Some(match self.compiled.instrument() {
+                Instrument::Counter(counter) => ValueSource::CountOne(counter.offset),
+                _ => ValueSource::One,
+            });
         };
         let at = metadata.measurement(measurement)?;
         if is_count {
@@ -285,16 +288,10 @@ impl BoundGroup {
             if self.steps.is_empty() {
                 return;
             }
-            let mut key = KeyBuffer::new();
-            let mut text = TextBuffer::new();
-            for tag in &self.tags {
-                let value = match tag {
-                    BoundTag::At(position) => event.tag_at(*position),
-                    BoundTag::Absent | BoundTag::Computed(_) => Value::Absent,
-                };
-                key.push(value.text(&mut text));
-            }
-            self.apply(shard, event, &key, &[]);
+            let values = event.tag_values();
+            let mut room = Room::new();
+            let texts = self.positions.iter().map(|position| values.get(*position).unwrap_or(&Value::Absent));
+            room.fill(texts, |texts| self.apply(shard, event, texts, &[]));
         }
     }
 
@@ -317,14 +314,7 @@ impl BoundGroup {
             on_heap.resize(self.steps.len(), None);
             &mut on_heap[..]
         };
-        let select = AssertUnwindSafe(|| {
-            if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
-                return false;
-            }
-            self.write_key(event, &mut key);
-            true
-        });
-        let selected = catch_unwind(select);
+        let selected = catch_unwind(AssertUnwindSafe(|| self.select(event, &mut key)));
         for (step, computed) in self.steps.iter().zip(&mut *computed) {
             if let (ValueSource::Computed(compute, _), Ok(true)) = (&step.value, &selected) {
                 // A value that could not be computed is as invalid as one that is not a number.
@@ -335,7 +325,9 @@ impl BoundGroup {
             Ok(true) => {
                 self.skip_missing(shard);
                 if !self.steps.is_empty() {
-                    self.apply(shard, event, &key, computed);
+                    let mut rest = key.bytes();
+                    let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
+                    self.apply(shard, event, Texts(&texts), computed);
                 }
             }
             Ok(false) => {}
@@ -343,7 +335,11 @@ impl BoundGroup {
         }
     }
 
-    pub(crate) fn write_key(&self, event: &Event<'_>, key: &mut KeyBuffer) {
+    /// Whether the rule lets the event pass; if so, writes the key of its series. Runs what users wrote.
+    pub(crate) fn select(&self, event: &Event<'_>, key: &mut KeyBuffer) -> bool {
+        if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
+            return false;
+        }
         let mut text = TextBuffer::new();
         let mut computed = String::new();
         for tag in &self.tags {
@@ -357,39 +353,99 @@ impl BoundGroup {
                 }
             }
         }
+        true
     }
 
     /// Looks the series up once, and gives each metric its value.
-    #[inline]
-    fn apply(&self, shard: &Shard, event: &Event<'_>, key: &KeyBuffer, computed: &[Option<Number>]) {
+    #[inline(always)]
+    fn apply(&self, shard: &Shard, event: &Event<'_>, texts: Texts<'_>, computed: &[Option<Number>]) {
         let moment = Moment::new(&self.group.clock);
-        self.group.projection.update(shard, key.bytes(), |first| {
-            // Bit n: step n was recorded; steps beyond 64 are never relied on.
-            let mut recorded = 0_u64;
+        self.group.projection.update(shard, texts, |cells| {
+            let mut recorded = 0;
             for (at, step) in self.steps.iter().enumerate() {
-                if step.counted_by.is_some_and(|by| by < 64 && recorded & 1 << by != 0) {
+                if recorded & step.counted_by != 0 {
                     continue;
                 }
-                let (number, scale) = match &step.value {
-                    ValueSource::One => (Some(Number::U64(1)), step.metric.own_scale()),
-                    ValueSource::OneIf(position) => {
-                        (event.measurement_at(*position).map(|_| Number::U64(1)), step.metric.own_scale())
-                    }
-                    ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
-                    ValueSource::Computed(_, scale) => (computed.get(at).copied().flatten(), scale),
-                };
-                let Some(number) = number else {
-                    step.metric.miss(shard);
+                if let ValueSource::CountOne(offset) = step.value {
+                    cells.add(offset, 1);
                     continue;
-                };
-                let instrument = step.metric.instrument();
-                if scale.apply(number).is_some_and(|value| instrument.record(shard, first, value, &moment)) {
-                    recorded |= 1_u64.checked_shl(at as u32).unwrap_or(0);
-                } else {
-                    step.metric.reject(shard);
+                }
+                if step.record(shard, cells, event, computed.get(at).copied().flatten(), &moment) {
+                    recorded |= bit(at);
                 }
             }
         });
     }
 }
 
+/// Room on the stack for the texts of an event's tags, and for the digits of those that are numbers.
+struct Room {
+    numbers: [MaybeUninit<TextBuffer>; TAGS],
+}
+
+impl Room {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { numbers: [const { MaybeUninit::uninit() }; TAGS] }
+    }
+
+    /// Hands the texts of the values on.
+    #[inline(always)]
+    fn fill<'v>(&mut self, values: impl ExactSizeIterator<Item = &'v Value<'v>>, then: impl FnOnce(Texts<'_>)) {
+        if values.len() > TAGS {
+            let mut buffers: Vec<TextBuffer> = (0..values.len()).map(|_| TextBuffer::new()).collect();
+            let texts: Vec<&str> = values.zip(&mut buffers).map(|(value, buffer)| value.text(buffer)).collect();
+            return then(Texts(&texts));
+        }
+        let mut texts = [const { MaybeUninit::<&str>::uninit() }; TAGS];
+        let mut length = 0;
+        for ((value, text), buffer) in values.zip(&mut texts).zip(&mut self.numbers) {
+            text.write(match value {
+                Value::Str(text) => text,
+                other => other.text(buffer.write(TextBuffer::new())),
+            });
+            length += 1;
+        }
+        // SAFETY: the first `length` texts were just written.
+        let texts = unsafe { std::slice::from_raw_parts(texts.as_ptr().cast::<&str>(), length) };
+        then(Texts(texts));
+    }
+}
+
+impl Step {
+    /// Gives the metric its value; false if it has none, or can't take it, which is counted.
+    #[inline]
+    fn record(
+        &self,
+        shard: &Shard,
+        cells: RowCells<'_>,
+        event: &Event<'_>,
+        computed: Option<Number>,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let (number, scale) = match &self.value {
+            ValueSource::One | ValueSource::CountOne(_) => (Some(Number::U64(1)), self.metric.own_scale()),
+            ValueSource::OneIf(position) => {
+                (event.measurement_at(*position).map(|_| Number::U64(1)), self.metric.own_scale())
+            }
+            ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
+            ValueSource::Computed(_, scale) => (computed, scale),
+        };
+        let Some(number) = number else {
+            self.metric.miss(shard);
+            return false;
+        };
+        let instrument = self.metric.instrument();
+        let taken = scale.apply(number).is_some_and(|value| instrument.record(cells, value, moment));
+        if !taken {
+            self.metric.reject(shard);
+        }
+        taken
+    }
+}
+
+/// A step's bit in what was recorded of an event; those beyond 64 are never relied on.
+#[inline]
+fn bit(step: usize) -> u64 {
+    u32::try_from(step).ok().and_then(|step| 1_u64.checked_shl(step)).unwrap_or(0)
+}

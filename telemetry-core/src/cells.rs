@@ -130,10 +130,24 @@ impl Shard {
         }
     }
 
-    /// Adds to a cell of this shard.
+    /// The cells of a row: a range that was allocated as a whole.
     #[inline]
-    pub(crate) fn add(&self, at: Address, n: u64) {
-        let cell = self.cell(at);
+    pub(crate) fn row(&self, first: u32, cells: u32) -> RowCells<'_> {
+        self.row_at(Address::of(first), first, cells)
+    }
+
+    /// The same, the address of the first cell being known.
+    #[inline]
+    pub(crate) fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
+        debug_assert_eq!(at, Address::of(first));
+        assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
+        // SAFETY: the page that `cell` found has `page_size` cells, and the range lies within it.
+        let cells = unsafe { std::slice::from_raw_parts(self.cell(at), cells as usize) };
+        RowCells { shard: self, first, cells }
+    }
+
+    #[inline]
+    fn add_to(&self, cell: &AtomicU64, n: u64) {
         // Relaxed, all three: the total is the only fact; nothing is published through it.
         if self.shared {
             cell.fetch_add(n, Ordering::Relaxed);
@@ -142,11 +156,9 @@ impl Shard {
         }
     }
 
-    /// Replaces a cell's word by what `change` makes of it.
     #[inline]
-    pub(crate) fn update(&self, at: Address, change: impl Fn(u64) -> u64) {
-        let cell = self.cell(at);
-        // Relaxed: as in `add`.
+    fn update_cell(&self, cell: &AtomicU64, change: impl Fn(u64) -> u64) {
+        // Relaxed: as in `add_to`.
         if self.shared {
             let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
         } else {
@@ -154,10 +166,45 @@ impl Shard {
         }
     }
 
+    /// Adds to a cell of this shard.
+    #[inline]
+    pub(crate) fn add(&self, at: Address, n: u64) {
+        self.add_to(self.cell(at), n);
+    }
+
+    /// Replaces a cell's word by what `change` makes of it.
+    #[inline]
+    pub(crate) fn update(&self, at: Address, change: impl Fn(u64) -> u64) {
+        self.update_cell(self.cell(at), change);
+    }
+}
+
+/// The cells of one row in one thread's shard: one look at the shard's pages serves all metrics of the row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowCells<'a> {
+    pub(crate) shard: &'a Shard,
+    /// The number of the first cell.
+    pub(crate) first: u32,
+    cells: &'a [AtomicU64],
+}
+
+impl<'a> RowCells<'a> {
+    /// Adds to the cell at an offset in the row.
+    #[inline]
+    pub(crate) fn add(&self, offset: u32, n: u64) {
+        self.shard.add_to(&self.cells[offset as usize], n);
+    }
+
     /// Adds to a cell that holds the bits of an `f64`.
     #[inline]
-    pub(crate) fn add_float(&self, at: Address, x: f64) {
-        self.update(at, |bits| (f64::from_bits(bits) + x).to_bits());
+    pub(crate) fn add_float(&self, offset: u32, x: f64) {
+        self.shard.update_cell(&self.cells[offset as usize], |bits| (f64::from_bits(bits) + x).to_bits());
+    }
+
+    /// Replaces a cell's word by what `change` makes of it.
+    #[inline]
+    pub(crate) fn update(&self, offset: u32, change: impl Fn(u64) -> u64) {
+        self.shard.update_cell(&self.cells[offset as usize], change);
     }
 }
 

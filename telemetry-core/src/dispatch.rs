@@ -30,8 +30,8 @@ use once_cell::race::OnceBox;
 
 use crate::callsite::Callsite;
 use crate::failure::{self, FailureCounts, Tallies};
-use crate::lane::Lane;
 use crate::handler::{AttachError, DetachError, Handler, HandlerInfo, Record, attachment};
+use crate::lane::Lane;
 use crate::sync::Mutex;
 
 pub(crate) mod context;

@@ -1,5 +1,7 @@
 //! One event as a handler sees it, and what is known of its kind beforehand.
 
+use std::fmt;
+
 use crate::unit::Unit;
 use crate::value::{Number, Value};
 
@@ -211,6 +213,12 @@ impl<'a> Event<'a> {
         self.tags.get(position).copied().unwrap_or(Value::Absent)
     }
 
+    /// The values of all tags, absent ones too, in the order declared.
+    #[inline]
+    pub(crate) const fn tag_values(&self) -> &'a [Value<'a>] {
+        self.tags
+    }
+
     /// The measurements that the event carries, in the order declared.
     pub fn measurements(&self) -> impl Iterator<Item = (&'static str, Number)> + use<'a> {
         let fields = self.metadata.measurements.iter();
@@ -222,4 +230,47 @@ impl<'a> Event<'a> {
         let fields = self.metadata.tags.iter();
         fields.zip(self.tags).filter(|(_, value)| !value.is_absent()).map(|(field, value)| (field.name, *value))
     }
+}
+
+/// The event as [`emit!`](crate::emit!) writes it, tags as text: `shop.checkout { items: 3 } { country: "de" }`.
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_text(f, self.name(), self.measurements(), self.tags())?;
+        self.span.map_or(Ok(()), |span| write!(f, " {span}"))
+    }
+}
+
+impl fmt::Display for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in span {}", self.id)?;
+        self.parent.map_or(Ok(()), |parent| write!(f, ", child of {parent}"))
+    }
+}
+
+/// Writes an event as [`emit!`](crate::emit!) does; what holds no field is left out.
+pub(crate) fn write_text<'a>(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    measurements: impl Iterator<Item = (&'a str, Number)>,
+    tags: impl Iterator<Item = (&'a str, impl fmt::Display)>,
+) -> fmt::Result {
+    f.write_str(name)?;
+    let (mut measurements, mut tags) = (measurements.peekable(), tags.peekable());
+    let has_tags = tags.peek().is_some();
+    if measurements.peek().is_some() || has_tags {
+        write_fields(f, measurements.map(|(name, number)| (name, number.to_string())))?;
+    }
+    if has_tags {
+        write_fields(f, tags.map(|(name, value)| (name, format!("{:?}", value.to_string()))))?;
+    }
+    Ok(())
+}
+
+fn write_fields<'a>(f: &mut fmt::Formatter<'_>, fields: impl Iterator<Item = (&'a str, String)>) -> fmt::Result {
+    let mut before = " { ";
+    for (name, text) in fields {
+        write!(f, "{before}{name}: {text}")?;
+        before = ", ";
+    }
+    f.write_str(if before == ", " { " }" } else { " {}" })
 }

@@ -149,7 +149,7 @@ impl Index {
     /// The row with this hash that `matches`.
     ///
     /// The caller is in a section, or is the writer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, mut matches: impl FnMut(u64) -> bool) -> Option<u64> {
         // Acquire: pairs with the release in `split`, so that the root's tables are seen.
         // SAFETY: by the invariant of `root`, and the caller's section keeps it from being freed.

@@ -17,7 +17,7 @@ mod window;
 pub use exponential::Exponential;
 pub use handle::{Counter, Gauge, Histogram, Spiral, Sum, Summary};
 pub use histogram::{Buckets, BucketsError};
-pub use window::Window;
+pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
 pub(crate) use exponential::ChunkTable;
@@ -30,7 +30,7 @@ pub(crate) use sum::SumCells;
 pub(crate) use summary::SummaryCells;
 pub(crate) use window::Moment;
 
-use crate::cells::{Baseline, Reader, Shard};
+use crate::cells::{Baseline, Reader, RowCells};
 use crate::scrape::Sample;
 
 /// One instrument, at its place in the cells of a row.
@@ -54,19 +54,28 @@ pub(crate) struct Scratch {
 }
 
 impl Instrument {
+    /// Whether [`Self::record`] would add the value.
+    pub(crate) fn takes(&self, value: Quantity) -> bool {
+        match self {
+            Self::Counter(_) | Self::LastValue(_) | Self::Distribution(_) | Self::Summary(_) => true,
+            Self::Sum(_) => SumCells::takes(value),
+            Self::Spiral(spiral) => spiral.whole(value).is_some(),
+        }
+    }
+
     /// Adds a value; false if this instrument can't take it.
     #[inline]
-    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+    pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
         match self {
             Self::Counter(counter) => {
-                counter.add(shard, first, 1);
+                counter.add(cells, 1);
                 true
             }
-            Self::Sum(sum) => sum.add(shard, first, value),
-            Self::LastValue(gauge) => gauge.set(first, value),
-            Self::Distribution(histogram) => histogram.record(shard, first, value),
-            Self::Summary(summary) => summary.record(shard, first, value, moment),
-            Self::Spiral(spiral) => spiral.mark(shard, first, value, moment),
+            Self::Sum(sum) => sum.add(cells, value),
+            Self::LastValue(gauge) => gauge.set(cells.first, value),
+            Self::Distribution(histogram) => histogram.record(cells, value),
+            Self::Summary(summary) => summary.record(cells, value, moment),
+            Self::Spiral(spiral) => spiral.mark(cells, value, moment),
         }
     }
 

@@ -1,9 +1,19 @@
 //! The key of a series: the texts of its tag values, each behind its length.
 //!
 //! The length comes first, in one byte below 255, else in 255 and four bytes more, so that `["ab", "c"]` and
-//! `["a", "bc"]` have different keys. A key is hashed and compared as one run of bytes.
+//! `["a", "bc"]` have different keys.
+//!
+//! An emitter never builds a key for a series that exists: it hashes and compares the texts where they are. (Copying
+//! them into one run of bytes first took longer than all the rest: the hash reads words that several small stores wrote,
+//! which no processor forwards.)
 
 use std::cell::Cell;
+use std::hash::Hasher;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
 
 /// Keys up to this size are built on the stack.
 const INLINE: usize = 256;
@@ -18,8 +28,8 @@ std::thread_local! {
 /// A key being built.
 #[derive(Debug)]
 pub(crate) struct KeyBuffer {
-    // Invariant: the key is `inline[..length]`, or `spilled` if that is not empty.
-    inline: [u8; INLINE],
+    // Invariant: `inline[..length]` is initialized; the key is that, or `spilled` if that is not empty.
+    inline: [MaybeUninit<u8>; INLINE],
     length: usize,
     spilled: Vec<u8>,
 }
@@ -27,30 +37,37 @@ pub(crate) struct KeyBuffer {
 impl KeyBuffer {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { inline: [0; INLINE], length: 0, spilled: Vec::new() }
+        Self { inline: [const { MaybeUninit::uninit() }; INLINE], length: 0, spilled: Vec::new() }
     }
 
     /// Appends one value.
     #[inline]
     pub(crate) fn push(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        let end = self.length + 1 + bytes.len();
-        if bytes.len() < LONG as usize && end <= INLINE && self.spilled.is_empty() {
-            self.inline[self.length] = bytes.len() as u8;
-            copy(&mut self.inline[self.length + 1..end], bytes);
-            self.length = end;
+        let room = INLINE - self.length;
+        // The room is at most 256, so a text that fits has a short length.
+        if bytes.len() < room && bytes.len() < LONG as usize && self.spilled.is_empty() {
+            // SAFETY: `length` and the text's bytes behind it lie within `inline`, which the text does not overlap.
+            unsafe {
+                let target = self.inline.as_mut_ptr().cast::<u8>().add(self.length);
+                target.write(bytes.len() as u8);
+                copy(target.add(1), bytes);
+            }
+            self.length += 1 + bytes.len();
         } else {
             self.push_spilled(bytes);
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn push_spilled(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
             // The thread's buffer is gone only while the thread ends.
-            self.spilled = SPARE.try_with(Cell::take).unwrap_or_default();
-            self.spilled.clear();
-            self.spilled.extend_from_slice(&self.inline[..self.length]);
+            let mut spilled = SPARE.try_with(Cell::take).unwrap_or_default();
+            spilled.clear();
+            spilled.extend_from_slice(self.bytes());
+            self.spilled = spilled;
         }
         write_length(&mut self.spilled, bytes.len());
         self.spilled.extend_from_slice(bytes);
@@ -58,7 +75,12 @@ impl KeyBuffer {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        if self.spilled.is_empty() { &self.inline[..self.length] } else { &self.spilled }
+        if self.spilled.is_empty() {
+            // SAFETY: by the invariant of `inline`.
+            unsafe { std::slice::from_raw_parts(self.inline.as_ptr().cast(), self.length) }
+        } else {
+            &self.spilled
+        }
     }
 }
 
@@ -66,32 +88,130 @@ impl Drop for KeyBuffer {
     #[inline]
     fn drop(&mut self) {
         if self.spilled.capacity() != 0 {
-            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.spilled)));
+            give_back(std::mem::take(&mut self.spilled));
         }
     }
 }
 
+#[cold]
+#[inline(never)]
+fn give_back(spilled: Vec<u8>) {
+    let _ = SPARE.try_with(|spare| spare.set(spilled));
+}
+
 /// Copies a short text without a call.
+///
+/// # Safety
+///
+/// `target` has room for the text, and does not overlap it.
 #[inline(always)]
-fn copy(target: &mut [u8], source: &[u8]) {
-    let length = source.len();
-    if length > 16 {
-        target.copy_from_slice(source);
-    } else if length >= 8 {
-        // Two words that may overlap.
-        let (head, tail): ([u8; 8], [u8; 8]) =
-            (source[..8].try_into().expect("eight bytes"), source[length - 8..].try_into().expect("eight bytes"));
-        target[..8].copy_from_slice(&head);
-        target[length - 8..].copy_from_slice(&tail);
-    } else if length >= 4 {
-        let (head, tail): ([u8; 4], [u8; 4]) =
-            (source[..4].try_into().expect("four bytes"), source[length - 4..].try_into().expect("four bytes"));
-        target[..4].copy_from_slice(&head);
-        target[length - 4..].copy_from_slice(&tail);
-    } else if length > 0 {
-        target[0] = source[0];
-        target[length / 2] = source[length / 2];
-        target[length - 1] = source[length - 1];
+unsafe fn copy(target: *mut u8, text: &[u8]) {
+    let (source, length) = (text.as_ptr(), text.len());
+    // SAFETY: every read and write lies within the first `length` bytes: pairs of words from both ends, which may overlap.
+    unsafe {
+        if length > 16 {
+            ptr::copy_nonoverlapping(source, target, length);
+        } else if length >= 8 {
+            let (head, tail) = (source.cast::<u64>(), source.add(length - 8).cast::<u64>());
+            let (head, tail) = (head.read_unaligned(), tail.read_unaligned());
+            target.cast::<u64>().write_unaligned(head);
+            target.add(length - 8).cast::<u64>().write_unaligned(tail);
+        } else if length >= 4 {
+            let (head, tail) = (source.cast::<u32>(), source.add(length - 4).cast::<u32>());
+            let (head, tail) = (head.read_unaligned(), tail.read_unaligned());
+            target.cast::<u32>().write_unaligned(head);
+            target.add(length - 4).cast::<u32>().write_unaligned(tail);
+        } else if length > 0 {
+            target.write(source.read());
+            target.add(length / 2).write(source.add(length / 2).read());
+            target.add(length - 1).write(source.add(length - 1).read());
+        }
+    }
+}
+
+/// The texts of a series' tag values, where they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Texts<'a>(pub(crate) &'a [&'a str]);
+
+impl Texts<'_> {
+    /// The hash of the key that the texts have.
+    #[inline(always)]
+    pub(crate) fn hash(self, seed: u64) -> u64 {
+        let mut hasher = FoldHasher::with_seed(seed, shared_seed());
+        // Each write mixes in its length, so texts are told apart by where they end.
+        self.0.iter().for_each(|text| hasher.write(text.as_bytes()));
+        hasher.finish()
+    }
+
+    /// Whether `key` is that of these texts.
+    #[inline(always)]
+    pub(crate) fn have(self, key: &[u8]) -> bool {
+        let mut rest = key;
+        for text in self.0 {
+            match rest.split_first() {
+                Some((&length, behind)) if length < LONG => {
+                    if usize::from(length) != text.len() || behind.len() < text.len() {
+                        return false;
+                    }
+                    let (value, behind) = behind.split_at(text.len());
+                    if !same(value, text.as_bytes()) {
+                        return false;
+                    }
+                    rest = behind;
+                }
+                _ => return self.have_slowly(key),
+            }
+        }
+        rest.is_empty()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn have_slowly(self, mut key: &[u8]) -> bool {
+        self.0.iter().all(|text| take_value(&mut key) == Some(text)) && key.is_empty()
+    }
+
+    /// Builds the key.
+    pub(crate) fn key(self) -> KeyBuffer {
+        let mut key = KeyBuffer::new();
+        self.0.iter().for_each(|text| key.push(text));
+        key
+    }
+}
+
+#[inline(always)]
+fn shared_seed() -> &'static SharedSeed {
+    // A model takes the same steps each time it is run.
+    if cfg!(loom) { SharedSeed::global_fixed() } else { SharedSeed::global_random() }
+}
+
+/// The hash of a key: that of its texts.
+pub(crate) fn hash(mut key: &[u8], seed: u64) -> u64 {
+    let mut hasher = FoldHasher::with_seed(seed, shared_seed());
+    while let Some(value) = take_value(&mut key) {
+        hasher.write(value.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Whether two runs of bytes of the same length are the same; short ones without a call.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    debug_assert_eq!(a.len(), b.len());
+    let (length, a_start, b_start) = (a.len(), a.as_ptr(), b.as_ptr());
+    // SAFETY: every read lies within the first `length` bytes of both: pairs of words from both ends, which may overlap.
+    unsafe {
+        let word = |start: *const u8, at: usize| start.add(at).cast::<u64>().read_unaligned();
+        let half = |start: *const u8, at: usize| start.add(at).cast::<u32>().read_unaligned();
+        if length > 16 {
+            a == b
+        } else if length >= 8 {
+            word(a_start, 0) == word(b_start, 0) && word(a_start, length - 8) == word(b_start, length - 8)
+        } else if length >= 4 {
+            half(a_start, 0) == half(b_start, 0) && half(a_start, length - 4) == half(b_start, length - 4)
+        } else {
+            length == 0 || (a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1])
+        }
     }
 }
 
@@ -140,6 +260,26 @@ mod tests {
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_ne!(key(&["", "a"]), key(&["a", ""]));
         assert_ne!(key(&["a"]), key(&["a", ""]));
+    }
+
+    /// V5: texts have the key that is built from them, and no other.
+    #[test]
+    fn texts_have_their_own_key_alone() {
+        for length in 0..300 {
+            let text: String = (0..length).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+            let texts = [text.as_str(), "x"];
+            let own = key(&texts);
+            assert!(Texts(&texts).have(&own), "{length}");
+            assert_eq!(Texts(&texts).hash(7), hash(&own, 7));
+            assert!(!Texts(&texts[..1]).have(&own) && !Texts(&["x", &text]).have(&own) || text == "x");
+            for at in 0..length {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "~");
+                assert!(!Texts(&[&other, "x"]).have(&own), "{length} bytes, the one at {at}");
+            }
+        }
+        assert!(!Texts(&["ab", "c"]).have(&key(&["a", "bc"])));
+        assert_ne!(Texts(&["ab", "c"]).hash(7), Texts(&["a", "bc"]).hash(7));
     }
 
     /// V5: values of every length come back as they went in, on the stack and off it.

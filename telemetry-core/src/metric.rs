@@ -20,6 +20,7 @@
 
 mod compiled;
 mod error;
+mod projection;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,44 +35,39 @@ use crate::value::Number;
 
 pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile};
 pub use error::{Fault, MetricError};
+pub(crate) use projection::project;
 
 /// How many series a metric may have unless it says otherwise.
 pub const DEFAULT_LIMIT: u32 = 2_000;
 
 /// Counts events. A definition whose measurement is `count` counts all of them, also those that carry no measurement
 /// of that name; any other counts those that carry the measurement.
-#[must_use]
 pub fn counter(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Counter, source.into())
 }
 
 /// Adds up a measurement that is never negative.
-#[must_use]
 pub fn sum(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Sum, source.into())
 }
 
 /// Keeps the newest value of a measurement.
-#[must_use]
 pub fn last_value(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::LastValue, source.into())
 }
 
 /// Counts the values of a measurement in buckets.
-#[must_use]
 pub fn distribution(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Distribution, source.into())
 }
 
 /// Answers quantiles of a measurement over a sliding window.
-#[must_use]
 pub fn summary(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Summary, source.into())
 }
 
 /// Adds up a measurement of whole numbers since creation, and over a sliding window. As for [`counter`], a definition
 /// whose measurement is `count` counts events.
-#[must_use]
 pub fn spiral(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Spiral, source.into())
 }
@@ -160,6 +156,8 @@ pub(crate) struct TagChoice {
 pub struct Metric {
     pub(crate) kind: Kind,
     pub(crate) name: String,
+    /// What holds event and measurement, where the name no longer does.
+    pub(crate) source: Option<String>,
     pub(crate) event: Option<String>,
     pub(crate) measurement: Option<String>,
     pub(crate) tags: Vec<TagChoice>,
@@ -193,6 +191,7 @@ impl Metric {
         Self {
             kind,
             name: source.name,
+            source: None,
             event: source.event,
             measurement: source.measurement,
             tags: Vec::new(),
@@ -211,9 +210,10 @@ impl Metric {
         }
     }
 
-    /// Gives the metric a name of its own.
+    /// Gives the metric a name of its own; the values still come from where the name before had them.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        let before = std::mem::replace(&mut self.name, name.into());
+        self.source.get_or_insert(before);
         self
     }
 

@@ -5,12 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, Weak};
 
-use crate::aggregate::{Aggregator, project};
 use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::family::{Family, Kind};
 use crate::instrument::{Moment, Scratch};
-use crate::metric::{Compiled, Fault, Metric, MetricError, Plan};
+use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
@@ -140,15 +139,6 @@ impl Registry {
         body();
     }
 
-    /// Makes metrics over events; they count from when the aggregator is attached.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricError`], which names the metric, what is wrong with it and what to do. No metric is made then.
-    pub fn aggregator(&self, metrics: impl IntoIterator<Item = Metric>) -> Result<Aggregator, MetricError> {
-        Aggregator::build(self, metrics)
-    }
-
     /// Makes an instrument that code holds, instead of feeding it from events.
     ///
     /// # Errors
@@ -166,7 +156,6 @@ impl Registry {
     /// mail.increment();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[allow(clippy::missing_panics_doc)] // One plan makes one metric.
     pub fn register<I: Handle>(&self, metric: Metric) -> Result<Instruments<I>, MetricError> {
         if metric.kind != I::KIND {
             let fault = Fault::Kind { defined: metric.kind.name(), asked: I::KIND.name() };
@@ -174,7 +163,8 @@ impl Registry {
         }
         let plan = Plan::held(metric)?;
         let (projection, compiled) = project(self.clock(), &[&plan]);
-        let metric = compiled.into_iter().next().expect("one plan makes one metric");
+        // One plan makes one metric.
+        let metric = Arc::clone(&compiled[0]);
         self.enter(vec![Entry::new(Arc::clone(&metric), Arc::clone(&projection))])?;
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
@@ -289,8 +279,9 @@ impl Registry {
 
 fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
     for name in names {
-        let before = taken.insert(name.clone(), family.name().to_owned());
-        if let Some(other) = before.filter(|other| other != family.name()) {
+        if let Some(other) = taken.insert(name.clone(), family.name().to_owned())
+            && other != family.name()
+        {
             return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
         }
     }

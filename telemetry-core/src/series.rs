@@ -24,14 +24,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
-
-use crate::cells::{self, Address, Reader, Shard};
+use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
 use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
-use crate::key::{KeyBuffer, take_value};
+use crate::key::{self, Texts, take_value};
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
@@ -142,6 +139,11 @@ impl Projection {
         self.layout.expiry.is_some()
     }
 
+    /// How many cells a row has.
+    pub(crate) fn row_cells(&self) -> u32 {
+        self.layout.cells
+    }
+
     pub(crate) fn refused_cell(&self) -> u32 {
         self.refused
     }
@@ -158,58 +160,49 @@ impl Projection {
         self.reclaimed.load(Ordering::Relaxed)
     }
 
-    #[inline]
-    fn hash(&self, key: &[u8]) -> u64 {
-        // A model takes the same steps each time it is run.
-        let shared = if cfg!(loom) { SharedSeed::global_fixed() } else { SharedSeed::global_random() };
-        let mut hasher = FoldHasher::with_seed(self.seed, shared);
-        hasher.write(key);
-        hasher.finish()
-    }
-
     fn hash_of(&self, address: u64) -> u64 {
         // SAFETY: only rows of live chunks are in the index, and the caller has the lock that chunks are dropped under.
-        self.hash(unsafe { Row::at(address).key() })
+        key::hash(unsafe { Row::at(address).key() }, self.seed)
     }
 
-    #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<Row> {
+    #[inline(always)]
+    fn find(&self, hash: u64, texts: Texts<'_>) -> Option<Row> {
         // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
         // that it finds keeps its chunk.
-        let found = self.index.find(hash, |address| unsafe { equal(Row::at(address).key(), key) });
+        let found = self.index.find(hash, |address| texts.have(unsafe { Row::at(address).key() }));
         // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
 
-    /// Finds the series with this key, or makes it, and hands its first cell to `apply`; beyond the limit, that of the
+    /// Finds the series with these values, or makes it, and hands its cells to `apply`; beyond the limit, those of the
     /// overflow series.
-    #[inline]
-    pub(crate) fn update(&self, shard: &Shard, key: &[u8], apply: impl FnOnce(u32)) {
-        let hash = self.hash(key);
+    #[inline(always)]
+    pub(crate) fn update(&self, shard: &Shard, texts: Texts<'_>, apply: impl FnOnce(RowCells<'_>)) {
+        let hash = texts.hash(self.seed);
         loop {
             {
                 let _section = shard.section.enter();
-                if let Some(row) = self.find(hash, key) {
-                    let first = row.first_cell();
-                    if self.has_touch_cell() {
-                        shard.add(Address::of(first), 1);
-                    }
-                    apply(first);
-                    return;
+                if let Some(row) = self.find(hash, texts) {
+                    return apply(self.touched(shard, row.first_cell()));
                 }
             }
             // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
             // missed a row that is being reclaimed.
-            if self.full.load(Ordering::Relaxed) || !self.insert(hash, key) {
+            if self.full.load(Ordering::Relaxed) || !self.insert(hash, texts) {
                 shard.add(Address::of(self.refused), 1);
-                let first = self.overflow_row().first_cell();
-                if self.has_touch_cell() {
-                    shard.add(Address::of(first), 1);
-                }
-                apply(first);
-                return;
+                return apply(self.touched(shard, self.overflow_row().first_cell()));
             }
         }
+    }
+
+    /// The cells of a row, its touch cell counted up if it has one.
+    #[inline]
+    pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
+        let cells = shard.row(first, self.layout.cells);
+        if self.has_touch_cell() {
+            cells.add(0, 1);
+        }
+        cells
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -226,9 +219,9 @@ impl Projection {
     /// Makes the series unless it is there; false at the limit.
     #[cold]
     #[inline(never)]
-    fn insert(&self, hash: u64, key: &[u8]) -> bool {
+    fn insert(&self, hash: u64, texts: Texts<'_>) -> bool {
         let mut writer = self.lock();
-        if self.find(hash, key).is_some() {
+        if self.find(hash, texts).is_some() {
             return true;
         }
         // Relaxed: changes under the lock only.
@@ -238,7 +231,7 @@ impl Projection {
             self.full.store(true, Ordering::Relaxed);
             return false;
         }
-        let row = self.append(&mut writer.chunks, key, 0);
+        let row = self.append(&mut writer.chunks, texts.key().bytes(), 0);
         self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
         self.live.store(live + 1, Ordering::Relaxed);
         if writer.retired.bytes() > RETIRED_BYTES {
@@ -268,6 +261,13 @@ impl Projection {
         *row
     }
 
+    /// Whether an event with these values would be counted in the overflow series now.
+    pub(crate) fn overflows(&self, texts: Texts<'_>) -> bool {
+        // Rows that are found stay where they are under the lock.
+        let _writer = self.lock();
+        self.len() >= self.layout.limit && self.find(texts.hash(self.seed), texts).is_none()
+    }
+
     /// Frees what was retired, if no reader is in it any more.
     fn free_retired(&self, writer: &mut Writer) {
         if cells::space().wait_for_sections() {
@@ -281,18 +281,18 @@ impl Projection {
     ///
     /// Beyond the limit it is the overflow series.
     pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
-        let mut key = KeyBuffer::new();
-        values.into_iter().for_each(|value| key.push(value));
-        let hash = self.hash(key.bytes());
+        let values: Vec<&str> = values.into_iter().collect();
+        let texts = Texts(&values);
+        let hash = texts.hash(self.seed);
         loop {
             {
                 let mut writer = self.lock();
-                if let Some(row) = self.find(hash, key.bytes()) {
+                if let Some(row) = self.find(hash, texts) {
                     *writer.held.entry(row.first_cell()).or_default() += 1;
                     return Held { projection: Arc::clone(self), first: row.first_cell(), counted: true };
                 }
             }
-            if !self.insert(hash, key.bytes()) {
+            if !self.insert(hash, texts) {
                 cells::local().add(Address::of(self.refused), 1);
                 let first = self.overflow_row().first_cell();
                 return Held { projection: Arc::clone(self), first, counted: false };
@@ -366,7 +366,7 @@ impl Projection {
         }
         let candidates = candidates.iter().filter(|(row, _)| !writer.held.contains_key(&row.first_cell()));
         // SAFETY: the row is not dead, so its chunk is among the projection's.
-        let hashed = candidates.map(|&(row, touches)| (row, touches, self.hash(unsafe { row.key() })));
+        let hashed = candidates.map(|&(row, touches)| (row, touches, key::hash(unsafe { row.key() }, self.seed)));
         let taken_out: Vec<_> = hashed.collect();
         if taken_out.is_empty() {
             return;
@@ -419,7 +419,7 @@ impl Projection {
             // SAFETY: `old` keeps the chunk.
             let key = unsafe { row.key() };
             let moved = chunk_for(&mut writer.chunks, key).append(row.first_cell(), row.created(), flags, key);
-            let hash = self.hash(key);
+            let hash = key::hash(key, self.seed);
             self.index.replace(hash, row.address(), moved.address());
         }
         writer.dead_bytes = 0;
@@ -454,12 +454,6 @@ fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
 
 fn key_needs_escaping(mut key: &[u8]) -> bool {
     std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
-}
-
-/// Whether two keys are the same; short ones without a call.
-#[inline(always)]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a == b
 }
 
 /// A seed that differs from process to process, so that nobody can choose tag values that collide.

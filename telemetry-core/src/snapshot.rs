@@ -107,11 +107,9 @@ impl From<Sample<'_>> for ValueSnapshot {
                     negative: exponential.negative.to_vec(),
                 }),
             },
-            Sample::Summary(summary) => Self::Summary {
-                count: summary.count,
-                sum: summary.sum,
-                quantiles: summary.quantiles.to_vec(),
-            },
+            Sample::Summary(summary) => {
+                Self::Summary { count: summary.count, sum: summary.sum, quantiles: summary.quantiles.to_vec() }
+            }
             Sample::Spiral(spiral) => Self::Spiral(spiral),
         }
     }

@@ -9,7 +9,7 @@
 //!
 //! /// A request was answered.
 //! #[derive(Event)]
-//! #[event(name = "http.server.request.stop")]
+//! #[event(name = "http.client.request.stop")]
 //! struct RequestStop<'a> {
 //!     /// From the first byte read to the last byte written.
 //!     #[measurement]
@@ -20,9 +20,9 @@
 //!
 //! RequestStop { duration: Duration::from_millis(20), route: "/carts" }.emit();
 //!
-//! assert_eq!(RequestStop::NAME, "http.server.request.stop");
+//! assert_eq!(RequestStop::NAME, "http.client.request.stop");
 //! assert_eq!(RequestStop::EVENT.metadata().description(), "A request was answered.");
-//! assert_eq!(RequestStop::DURATION.path(), "http.server.request.stop.duration");
+//! assert_eq!(RequestStop::DURATION.path(), "http.client.request.stop.duration");
 //! assert_eq!(RequestStop::DURATION.unit(), Some(Unit::Second));
 //! assert_eq!(RequestStop::ROUTE.name(), "route");
 //! ```

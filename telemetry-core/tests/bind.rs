@@ -70,12 +70,12 @@ struct Restless {
     dispatch: Dispatch,
     other: Dispatch,
     notes: Notes,
-    fresh: &'static telemetry_core::Callsite,
+    fresh: Option<&'static telemetry_core::Callsite>,
 }
 
 impl Handler for Restless {
     fn bind(self: Arc<Self>, _: &'static Metadata) -> Option<Arc<dyn Bound>> {
-        emit(self.fresh);
+        self.fresh.map(emit);
         for dispatch in [&self.dispatch, &self.other] {
             let _ = dispatch.attach("second", "restless.*", self.notes.handler());
         }
@@ -90,14 +90,20 @@ fn bind_may_emit_and_attach() {
     let _turn = turn();
     callsite!(SITE: "restless.event", [], []);
     callsite!(FRESH: "restless.fresh", [], []);
-    let (dispatch, other, notes) = (Dispatch::new(), Dispatch::new(), Notes::default());
     emit(&SITE);
-    let restless = Restless { dispatch: dispatch.clone(), other: other.clone(), notes: notes.clone(), fresh: &FRESH };
-    dispatch.attach("first", "restless.*", restless).unwrap();
-    dispatch.run(|| [&SITE, &FRESH].map(emit));
-    assert_eq!(notes.names(), ["restless.event", "restless.fresh"]);
-    other.run(|| emit(&SITE));
-    assert_eq!(notes.names(), ["restless.event"]);
+    for fresh in [None, Some(&FRESH)] {
+        let (dispatch, other, notes) = (Dispatch::new(), Dispatch::new(), Notes::default());
+        let restless = Restless { dispatch: dispatch.clone(), other: other.clone(), notes: notes.clone(), fresh };
+        dispatch.attach("first", "restless.*", restless).unwrap();
+        other.run(|| emit(&SITE));
+        assert_eq!(notes.names(), ["restless.event"]);
+        dispatch.run(|| {
+            emit(&SITE);
+            assert_eq!(notes.names(), ["restless.event"]);
+            fresh.map(emit);
+            assert_eq!(notes.names().len(), usize::from(fresh.is_some()));
+        });
+    }
 }
 
 /// Panics when it is asked what it wants of one of its events.

@@ -50,6 +50,20 @@ fn a_panicking_handler_is_detached_and_the_others_run() {
     assert_eq!(dispatch.handlers("fail.other")[0].detachments, 1, "they belong to the id");
 }
 
+/// T6: once a failure has detached a handler, it is not called by emissions that were in progress either.
+#[test]
+fn a_handler_detached_in_a_nested_emission_is_not_called_by_the_outer_one() {
+    callsite!(OUTER: "nested.outer", [], []);
+    callsite!(INNER: "nested.inner", [], []);
+    let (dispatch, calls) = (Dispatch::new(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&calls);
+    dispatch.attach("nests", "nested.outer", |_: &Event<'_>| _ = emit(&INNER)).unwrap();
+    let bad = move |_: &Event<'_>| assert!(count.fetch_add(1, SeqCst) > 0, "the first time");
+    dispatch.attach("bad", "nested.*", bad).unwrap();
+    dispatch.run(|| emit(&OUTER));
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
 /// A handler that is kept goes on, and each failure is counted.
 #[test]
 fn a_kept_handler_stays() {

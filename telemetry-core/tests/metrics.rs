@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use telemetry_core::event::{Location, MeasurementField, Metadata, Origin, TagField};
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Gauge, Histogram, Spiral, Sum, Window};
-use telemetry_core::metric::{
-    Fault, Metric, Rule, counter, distribution, last_value, spiral, sum, summary,
-};
+use telemetry_core::metric::{Fault, Metric, Rule, counter, distribution, last_value, spiral, sum, summary};
 use telemetry_core::scrape::{SpiralSample, Total};
 use telemetry_core::snapshot::{Snapshot, ValueSnapshot};
 use telemetry_core::{Callsite, Clock, Dispatch, Measurement, Number, Registry, TagValue, Unit, Value};
@@ -66,6 +64,15 @@ fn fault(metric: Metric) -> Fault {
 
 const MS: Duration = Duration::from_millis(1);
 
+/// M23: a metric that gets a name of its own still takes the measurement that the first name holds.
+#[test]
+fn a_name_of_its_own_leaves_the_source_as_it_is() {
+    let snapshot = with([sum("http.request.stop.body").name("bytes.sent").name("bytes.out")], || {
+        request(MS, 100_u64, "/a", 200);
+    });
+    assert_eq!(snapshot.total("bytes.out", &[]), Some(100.0));
+}
+
 /// M8, M23: one lookup feeds a metric of every kind.
 #[test]
 fn an_event_feeds_metrics_of_every_kind() {
@@ -75,7 +82,11 @@ fn an_event_feeds_metrics_of_every_kind() {
             sum("http.request.stop.body").tags(["route"]),
             last_value("http.request.stop.load").tags(["route"]),
             distribution("http.request.stop.duration").tags(["route"]),
-            summary("latency").event("http.request.stop").measurement("duration").tags(["route"]).unit(Unit::Millisecond),
+            summary("latency")
+                .event("http.request.stop")
+                .measurement("duration")
+                .tags(["route"])
+                .unit(Unit::Millisecond),
             spiral("bytes.recently").event("http.request.stop").measurement("body").tags(["route"]),
         ],
         || {
@@ -147,14 +158,8 @@ fn faults_of_definitions_are_errors_at_build() {
     );
 }
 
-static TYPED: Metadata = Metadata::new(
-    "a.typed.event",
-    "",
-    &[measurement("size", Some(Unit::Byte))],
-    &[tag("route")],
-    Origin::Typed,
-    HERE,
-);
+static TYPED: Metadata =
+    Metadata::new("a.typed.event", "", &[measurement("size", Some(Unit::Byte))], &[tag("route")], Origin::Typed, HERE);
 static TYPED_SITE: Callsite = Callsite::new(&TYPED);
 
 /// A tag or a measurement that the typed event does not have is an error at build, which lists those that it has.
@@ -162,10 +167,7 @@ static TYPED_SITE: Callsite = Callsite::new(&TYPED);
 fn fields_that_a_typed_event_lacks_are_errors_at_build() {
     TYPED_SITE.emit(&[None], &[Value::Absent]);
     assert_eq!(fault(sum("a.typed.event.sise")), Fault::UnknownMeasurement("sise".into(), vec!["size"]));
-    assert_eq!(
-        fault(sum("a.typed.event.size").tags(["rout"])),
-        Fault::UnknownTag("rout".into(), vec!["route"])
-    );
+    assert_eq!(fault(sum("a.typed.event.size").tags(["rout"])), Fault::UnknownTag("rout".into(), vec!["route"]));
     assert!(Registry::new().aggregator([sum("a.typed.event.size").tags(["route"])]).is_ok());
     assert!(Registry::new().aggregator([counter("a.typed.event.count")]).is_ok());
 }
@@ -307,7 +309,10 @@ fn large_sums_do_not_turn_negative() {
 fn a_value_on_a_bound_is_within_it() {
     let bounds = || Buckets::new([0.005, 0.3, 2.0]).unwrap();
     let snapshot = with(
-        [distribution("http.request.stop.duration").buckets(bounds()), distribution("http.request.stop.load").buckets(bounds())],
+        [
+            distribution("http.request.stop.duration").buckets(bounds()),
+            distribution("http.request.stop.load").buckets(bounds()),
+        ],
         || {
             request_with_load(5 * MS, 0_u64, 0.005, "", 0);
             request_with_load(300 * MS, 0_u64, 0.3, "", 0);
@@ -316,7 +321,9 @@ fn a_value_on_a_bound_is_within_it() {
         },
     );
     for metric in ["http.request.stop.duration", "http.request.stop.load"] {
-        let Some(ValueSnapshot::Histogram { counts, .. }) = snapshot.sample(metric, &[]) else { panic!("{snapshot:?}") };
+        let Some(ValueSnapshot::Histogram { counts, .. }) = snapshot.sample(metric, &[]) else {
+            panic!("{snapshot:?}")
+        };
         assert_eq!(counts, &[1, 1, 1, 1], "{metric}");
     }
 }
@@ -365,9 +372,8 @@ fn series_are_told_apart_by_the_texts_of_their_tags() {
             request(MS, 0_u64, hostile, "");
         }
     });
-    let total = |route: &str, status: &str| {
-        snapshot.total("http.request.stop.count", &[("route", route), ("status", status)])
-    };
+    let total =
+        |route: &str, status: &str| snapshot.total("http.request.stop.count", &[("route", route), ("status", status)]);
     assert_eq!(total("1", "1"), Some(2.0));
     assert_eq!(total("ab", "c"), Some(1.0));
     assert_eq!(total("a", "bc"), Some(1.0));
@@ -383,7 +389,10 @@ fn series_are_told_apart_by_the_texts_of_their_tags() {
 fn declared_series_are_there_at_zero() {
     let snapshot = with(
         [
-            counter("http.request.stop.count").tags(["route", "status"]).values("route", ["/a", "/b"]).values("status", ["200", "500"]),
+            counter("http.request.stop.count")
+                .tags(["route", "status"])
+                .values("route", ["/a", "/b"])
+                .values("status", ["200", "500"]),
             last_value("http.request.stop.load").tags(["status"]).values("status", ["200"]),
             distribution("http.request.stop.duration"),
         ],
@@ -541,7 +550,8 @@ fn series_are_reset_and_removed() {
 
     assert_eq!(registry.reset("sizes", &[]), 1);
     size.record(1.0);
-    let Some(ValueSnapshot::Histogram { counts, sum, exponential, .. }) = registry.snapshot().sample("sizes", &[]).cloned()
+    let Some(ValueSnapshot::Histogram { counts, sum, exponential, .. }) =
+        registry.snapshot().sample("sizes", &[]).cloned()
     else {
         panic!("no histogram");
     };
@@ -639,7 +649,9 @@ fn totals_are_exact_under_thread_churn_and_scrapes() {
             let mut before = 0.0;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let snapshot = registry.snapshot();
-                let now: f64 = (0..10).filter_map(|n| snapshot.total("http.request.stop.count", &[("route", &n.to_string())])).sum();
+                let now: f64 = (0..10)
+                    .filter_map(|n| snapshot.total("http.request.stop.count", &[("route", &n.to_string())]))
+                    .sum();
                 assert!(now >= before, "a counter went back from {before} to {now}");
                 before = now;
             }
@@ -669,6 +681,9 @@ fn totals_are_exact_under_thread_churn_and_scrapes() {
         assert_eq!(snapshot.total("http.request.stop.duration", &[("route", &route)]), Some(expected));
     }
     let bodies = THREADS * rounds * (each * (each - 1) / 2);
-    assert_eq!(snapshot.sample("http.request.stop.body", &[("status", "200")]), Some(&ValueSnapshot::Total(Total::U64(bodies))));
+    assert_eq!(
+        snapshot.sample("http.request.stop.body", &[("status", "200")]),
+        Some(&ValueSnapshot::Total(Total::U64(bodies)))
+    );
     assert_eq!(snapshot.total("held", &[]), Some((THREADS * rounds * each) as f64));
 }

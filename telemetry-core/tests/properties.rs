@@ -107,7 +107,7 @@ fn taken(number: Number) -> Option<Taken> {
     }
 }
 
-const BOUNDS: [f64; 9] = [-1e300, i64::MIN as f64, -2.5, 0.0, 0.1, 5.0, (1_u64 << 53) as f64, 1e18, 1e300];
+const BOUNDS: [f64; 9] = [-1e300, -9_223_372_036_854_775_808.0, -2.5, 0.0, 0.1, 5.0, 9007199254740992.0, 1e18, 1e300];
 
 /// Whether a number is at most a bound, without rounding either.
 fn is_within(taken: Taken, bound: f64) -> bool {

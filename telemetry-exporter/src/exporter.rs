@@ -1,5 +1,6 @@
 //! The exporter: definitions, an aggregator, and an endpoint, in one builder.
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text
 use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
 use crate::own::DispatchFigures;
-use crate::serve::{self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target};
+use crate::serve::{
+    self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
+};
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -77,7 +80,6 @@ impl fmt::Debug for Builder {
 }
 
 /// Why an exporter does not serve. Nothing is left behind.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ExporterError {
     /// A definition can't become a metric.
@@ -98,6 +100,18 @@ impl fmt::Display for ExporterError {
             ),
             Self::Attach(error) => error.fmt(f),
             Self::Serve(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What [`Display`](fmt::Display) says, and what the system said: `unwrap`, and a `main` that returns the error, print this
+/// form, and whoever reads it is to see what to do.
+impl fmt::Debug for ExporterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self {
+            Self::Serve(error) => error.source().map_or(Ok(()), |source| write!(f, ": {source}")),
+            Self::Metric(_) | Self::Attach(_) => Ok(()),
         }
     }
 }
@@ -295,7 +309,9 @@ impl Exposition for Exposed {
         let walk = self.registry.scrape();
         Ok(match format {
             Format::Text => body(walk, format, Text::<Prometheus>::with(self.options)),
-            Format::OpenMetrics | Format::OpenMetricsDraft => body(walk, format, Text::<OpenMetrics>::with(self.options)),
+            Format::OpenMetrics | Format::OpenMetricsDraft => {
+                body(walk, format, Text::<OpenMetrics>::with(self.options))
+            }
             Format::Json => body(walk, format, Json::new()),
         })
     }

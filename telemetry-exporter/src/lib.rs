@@ -1,4 +1,42 @@
 //! Serves the metrics of `telemetry-core` to Prometheus.
+//!
+//! ```text
+//! Registry --- Scrape: families, series, samples ---> Encoder ---> 64 KiB at a time ---> Server, on its own thread
+//!                                                     text, OpenMetrics, JSON            GET /metrics
+//! ```
+//!
+//! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
+//! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
+//! - **Names**: what a family is called in an exposition: [`name::Names`].
+//! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use telemetry_core::emit;
+//! use telemetry_core::metric::counter;
+//! use telemetry_exporter::Exporter;
+//!
+//! let exporter = Exporter::builder()
+//!     .metric(counter("shop.checkout.count").tags(["country"]))
+//!     .listen("127.0.0.1:0")
+//!     .serve()?;
+//! emit!("shop.checkout", {}, { country: "de" });
+//!
+//! let mut client = std::net::TcpStream::connect(exporter.local_addr())?;
+//! client.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+//! let mut response = String::new();
+//! client.read_to_string(&mut response)?;
+//! assert!(response.contains("\nshop_checkout_total{country=\"de\"} 1\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Which thread does the work?** The endpoint's own: it walks, encodes and sends. The application needs no async
+//! runtime. To serve from a server of your own, call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
+//! with an encoder step by step.
+//!
+//! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
+//! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
 
 // From a walk to bytes.
 pub mod encode;
@@ -14,3 +52,19 @@ pub mod serve;
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
 pub use negotiate::Format;
+
+/// The documents of the repository: what they show is compiled and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+
+    #[doc = include_str!("../../docs/guide.md")]
+    mod guide {}
+
+    #[doc = include_str!("../../docs/architecture.md")]
+    mod architecture {}
+
+    #[doc = include_str!("../../docs/exposition.md")]
+    mod exposition {}
+}

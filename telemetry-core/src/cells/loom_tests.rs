@@ -66,7 +66,7 @@ fn loom_sharers_allocate_a_page_once() {
         let threads = [1.5, 2.0].map(|x| {
             thread::spawn(move || {
                 shared.add(Address::of(cell), 1);
-                shared.add_float(Address::of(cell + 1), x);
+                shared.row(cell + 1, 1).add_float(0, x);
             })
         });
         let read = || shared.existing(Address::of(cell)).map_or(0, |cell| cell.load(Ordering::Relaxed));

@@ -41,7 +41,7 @@ fn more_threads_than_shards_lose_nothing() {
                 all_claimed.wait();
                 for _ in 0..EACH {
                     shard.add(Address::of(cells), 1);
-                    shard.add_float(Address::of(cells + 1), 0.5);
+                    shard.row(cells + 1, 1).add_float(0, 0.5);
                 }
             });
         }

@@ -1,6 +1,6 @@
 //! A counter: one cell.
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Reader, RowCells};
 use crate::scrape::Total;
 
 use super::HistogramCells;
@@ -22,8 +22,8 @@ impl CounterCells {
     }
 
     #[inline]
-    pub(crate) fn add(&self, shard: &Shard, first: u32, n: u64) {
-        shard.add(Address::of(first + self.offset), n);
+    pub(crate) fn add(&self, cells: RowCells<'_>, n: u64) {
+        cells.add(self.offset, n);
     }
 
     #[inline]

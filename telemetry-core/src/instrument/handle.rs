@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cells::{self, Address};
+use crate::cells::{self, Address, RowCells};
 use crate::family::Kind;
+use crate::metric::Compiled;
 use crate::registry::{Handle, sealed};
 use crate::series::Held;
 use crate::value::{Measurement, Number};
@@ -14,30 +15,32 @@ use super::{Instrument, Moment};
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) held: Held,
-    pub(crate) metric: Arc<crate::metric::Compiled>,
+    pub(crate) metric: Arc<Compiled>,
 }
 
-impl Kept {
-    #[inline]
-    fn touch(&self) {
-        if self.held.projection().has_touch_cell() {
-            cells::local().add(Address::of(self.held.first_cell()), 1);
-        }
+/// Where the cells of a handle's series are: in the handle, so that adding to it follows no pointer but the thread's.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: Address,
+    first: u32,
+    cells: u32,
+    touched: bool,
+}
+
+impl Place {
+    fn of(held: &Held) -> Self {
+        let (first, projection) = (held.first_cell(), held.projection());
+        Self { at: Address::of(first), first, cells: projection.row_cells(), touched: projection.has_touch_cell() }
     }
 
-    /// Records a number in the metric's own unit; what the instrument can't take is counted as rejected.
+    /// The cells of the series in this thread's shard.
     #[inline]
-    fn record(&self, number: Option<Number>) {
-        let Some(number) = number else { return self.metric.miss(cells::local()) };
-        let shard = cells::local();
-        let moment = Moment::new(self.held.projection().clock());
-        let taken = self.metric.own_scale().apply(number).is_some_and(|value| {
-            self.touch();
-            self.metric.instrument().record(shard, self.held.first_cell(), value, &moment)
-        });
-        if !taken {
-            self.metric.reject(shard);
+    fn cells(&self) -> RowCells<'static> {
+        let cells = cells::local().row_at(self.at, self.first, self.cells);
+        if self.touched {
+            cells.add(0, 1);
         }
+        cells
     }
 }
 
@@ -47,7 +50,10 @@ macro_rules! handle {
         ///
         /// Cloning gives another handle to the same series. The series is kept as long as a handle to it lives.
         #[derive(Clone, Debug)]
-        pub struct $name(Arc<Kept>);
+        pub struct $name {
+            place: Place,
+            kept: Arc<Kept>,
+        }
 
         impl sealed::Sealed for $name {}
 
@@ -55,7 +61,22 @@ macro_rules! handle {
             const KIND: Kind = Kind::$kind;
 
             fn from_kept(kept: sealed::Kept) -> Self {
-                Self(kept.0)
+                Self { place: Place::of(&kept.0.held), kept: kept.0 }
+            }
+        }
+
+        impl $name {
+            /// Records a number in the metric's own unit; what the instrument can't take is counted as rejected.
+            #[allow(dead_code)] // Of the six, those that have a path of their own don't use it.
+            #[inline]
+            fn record_number(&self, number: Option<Number>) {
+                let metric = &self.kept.metric;
+                let Some(number) = number else { return metric.miss(cells::local()) };
+                let moment = Moment::new(self.kept.held.projection().clock());
+                let taken = metric.own_scale().apply(number);
+                if !taken.is_some_and(|value| metric.instrument().record(self.place.cells(), value, &moment)) {
+                    metric.reject(cells::local());
+                }
             }
         }
     };
@@ -76,9 +97,8 @@ impl Counter {
     /// Counts `n` more.
     #[inline]
     pub fn add(&self, n: u64) {
-        let Instrument::Counter(counter) = self.0.metric.instrument() else { return };
-        self.0.touch();
-        counter.add(cells::local(), self.0.held.first_cell(), n);
+        // The row holds the touch cell, if there is one, and then the counter's only cell.
+        self.place.cells().add(u32::from(self.place.touched), n);
     }
 }
 
@@ -91,7 +111,7 @@ impl Sum {
     /// Adds a measurement, in the metric's unit; a negative or non-finite one is rejected, and counted.
     #[inline]
     pub fn add(&self, value: impl Measurement) {
-        self.0.record(value.number());
+        self.record_number(value.number());
     }
 }
 
@@ -104,7 +124,7 @@ impl Gauge {
     /// Sets the value, in the metric's unit; a non-finite one is rejected, and counted.
     #[inline]
     pub fn set(&self, value: impl Measurement) {
-        self.0.record(value.number());
+        self.record_number(value.number());
     }
 
     /// Adds to the value.
@@ -121,18 +141,18 @@ impl Gauge {
 
     /// Sets the value to the time of day, in seconds since the Unix epoch.
     pub fn set_to_now(&self) {
-        let clock = self.0.held.projection().clock();
+        let clock = self.kept.held.projection().clock();
         self.set((clock.origin() + clock.elapsed()).as_secs_f64());
     }
 
     fn change(&self, difference: Option<Number>, sign: f64) {
-        let Instrument::LastValue(gauge) = self.0.metric.instrument() else { return };
-        match difference.and_then(|number| self.0.metric.own_scale().apply(number)) {
+        let Instrument::LastValue(gauge) = self.kept.metric.instrument() else { return };
+        match difference.and_then(|number| self.kept.metric.own_scale().apply(number)) {
             Some(value) => {
-                self.0.touch();
-                gauge.add_float(self.0.held.first_cell(), sign * value.to_f64(self.0.metric.unit()));
+                let cells = self.place.cells();
+                gauge.add_float(cells.first, sign * value.to_f64(self.kept.metric.unit()));
             }
-            None => self.0.metric.reject(cells::local()),
+            None => self.kept.metric.reject(cells::local()),
         }
     }
 }
@@ -146,14 +166,12 @@ impl Histogram {
     /// Records a value, in the metric's unit; a non-finite one is rejected, and counted.
     #[inline]
     pub fn record(&self, value: impl Measurement) {
-        let Instrument::Distribution(histogram) = self.0.metric.instrument() else { return };
-        let shard = cells::local();
-        match value.number().and_then(|number| self.0.metric.own_scale().apply(number)) {
+        let Instrument::Distribution(histogram) = self.kept.metric.instrument() else { return };
+        match value.number().and_then(|number| self.kept.metric.own_scale().apply(number)) {
             Some(value) => {
-                self.0.touch();
-                histogram.record(shard, self.0.held.first_cell(), value);
+                histogram.record(self.place.cells(), value);
             }
-            None => self.0.metric.reject(shard),
+            None => self.kept.metric.reject(cells::local()),
         }
     }
 
@@ -175,7 +193,7 @@ impl Summary {
     /// Records a value, in the metric's unit; a non-finite one is rejected, and counted.
     #[inline]
     pub fn record(&self, value: impl Measurement) {
-        self.0.record(value.number());
+        self.record_number(value.number());
     }
 }
 
@@ -188,6 +206,6 @@ impl Spiral {
     /// Marks `n` events.
     #[inline]
     pub fn mark(&self, n: u64) {
-        self.0.record(Some(Number::U64(n)));
+        self.record_number(Some(Number::U64(n)));
     }
 }

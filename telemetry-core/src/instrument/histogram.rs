@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Address, Reader, RowCells};
 use crate::scrape::{ExponentialSample, HistogramSample};
 
 use super::exponential::{ChunkTable, ZERO_THRESHOLD};
@@ -185,21 +185,21 @@ impl HistogramCells {
     }
 
     #[inline]
-    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
+    pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {
                 Quantity::Whole(n) => position(&self.wholes, |bound| n > *bound),
                 Quantity::Float(x) => position(&self.bounds, |bound| x > *bound),
             };
-            shard.add(Address::of(first + self.offset + bucket), 1);
+            cells.add(self.offset + bucket, 1);
         }
-        self.sum.add_any(shard, first, value);
-        if let Some(cells) = &self.exponential {
+        self.sum.add_any(cells, value);
+        if let Some(exponential) = &self.exponential {
             let x = value.to_f64(self.unit);
             if x.abs() <= ZERO_THRESHOLD {
-                shard.add(Address::of(first + cells.zero), 1);
+                cells.add(exponential.zero, 1);
             } else {
-                shard.add(Address::of(cells.table.bucket(first, x)), 1);
+                cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), 1);
             }
         }
         true
@@ -223,15 +223,17 @@ impl HistogramCells {
     }
 }
 
-/// How many bounds the value lies beyond.
+/// How many bounds the value lies beyond. Comparing with each of a few in turn has no branch that could be predicted
+/// wrongly and no step that waits for the one before; a binary search of eleven took half as long again.
 #[inline]
 fn position<T>(bounds: &[T], beyond: impl Fn(&T) -> bool) -> u32 {
-    if bounds.len() <= 16 {
-        // Without a branch per bound.
-        bounds.iter().map(|bound| u32::from(beyond(bound))).sum()
-    } else {
-        bounds.partition_point(beyond) as u32
+    if bounds.len() > 24 {
+        return bounds.partition_point(beyond) as u32;
     }
+    let (fours, rest) = bounds.as_chunks::<4>();
+    let one = |bound: &T| u32::from(beyond(bound));
+    let whole: u32 = fours.iter().map(|[a, b, c, d]| one(a) + one(b) + one(c) + one(d)).sum();
+    whole + rest.iter().map(one).sum::<u32>()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A spiral: a count since creation, and one over a sliding window.
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Reader, RowCells};
 use crate::scrape::SpiralSample;
 
 use super::window::{self, Moment, Window};
@@ -21,18 +21,18 @@ impl SpiralCells {
 
     /// Marks a whole number of the metric's unit; false for anything else.
     #[inline]
-    pub(crate) fn mark(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+    pub(crate) fn mark(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
         let Some(n) = self.whole(value) else { return false };
-        let count = first + self.offset;
-        shard.add(Address::of(count), n);
+        cells.add(self.offset, n);
         let epoch = self.window.epoch(moment);
-        shard.update(Address::of(count + 1 + self.window.slot(epoch)), |word| window::marked(word, epoch, n));
+        cells.update(self.offset + 1 + self.window.slot(epoch), |word| window::marked(word, epoch, n));
         true
     }
 
+    /// What [`Self::mark`] makes of the value; `None` if it is refused.
     #[inline]
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
-    fn whole(&self, value: Quantity) -> Option<u64> {
+    pub(crate) fn whole(&self, value: Quantity) -> Option<u64> {
         match value {
             Quantity::Whole(n) if self.unit.is_whole() => u64::try_from(n).ok(),
             _ => {

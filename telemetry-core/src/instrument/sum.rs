@@ -1,6 +1,6 @@
 //! A sum: one cell for whole quantities, which is exact, and one for floats.
 
-use crate::cells::{Address, Reader, Shard};
+use crate::cells::{Reader, RowCells};
 use crate::scrape::Total;
 
 use super::{Quantity, UnitOfMetric};
@@ -15,24 +15,32 @@ pub(crate) struct SumCells {
 impl SumCells {
     pub(crate) const CELLS: u32 = 2;
 
+    /// Whether [`Self::add`] adds the value: it does not when that is negative.
+    #[inline]
+    pub(crate) fn takes(value: Quantity) -> bool {
+        match value {
+            Quantity::Whole(n) => n >= 0,
+            Quantity::Float(x) => x >= 0.0,
+        }
+    }
+
     /// Adds; false if the value is negative.
     #[inline]
-    pub(crate) fn add(&self, shard: &Shard, first: u32, value: Quantity) -> bool {
-        match value {
-            Quantity::Whole(n) if n >= 0 => self.add_any(shard, first, value),
-            Quantity::Float(x) if x >= 0.0 => self.add_any(shard, first, value),
-            _ => return false,
+    pub(crate) fn add(&self, cells: RowCells<'_>, value: Quantity) -> bool {
+        let takes = Self::takes(value);
+        if takes {
+            self.add_any(cells, value);
         }
-        true
+        takes
     }
 
     /// Adds, a negative value too, as histograms take them.
     #[inline]
-    pub(crate) fn add_any(&self, shard: &Shard, first: u32, value: Quantity) {
+    pub(crate) fn add_any(&self, cells: RowCells<'_>, value: Quantity) {
         match value {
             // Two's complement: the sum of the words is the word of the sum.
-            Quantity::Whole(n) => shard.add(Address::of(first + self.offset), n as u64),
-            Quantity::Float(x) => shard.add_float(Address::of(first + self.offset + 1), x),
+            Quantity::Whole(n) => cells.add(self.offset, n as u64),
+            Quantity::Float(x) => cells.add_float(self.offset + 1, x),
         }
     }
 

@@ -4,7 +4,7 @@
 //! middle of the bucket that holds it, at most 1.1 % from the value that is asked for: while a series stays within forty
 //! doublings, that is; beyond, the resolution halves and the error doubles.
 
-use crate::cells::{Address, Baseline, Reader, Shard};
+use crate::cells::{Address, Baseline, Reader, RowCells};
 use crate::scrape::SummarySample;
 
 use super::exponential::{ChunkTable, ZERO_THRESHOLD, upper_bound};
@@ -57,13 +57,14 @@ impl SummaryCells {
     }
 
     #[inline]
-    pub(crate) fn record(&self, shard: &Shard, first: u32, value: Quantity, moment: &Moment<'_>) -> bool {
+    pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
         let x = value.to_f64(self.unit);
-        let bucket = if x.abs() <= ZERO_THRESHOLD { first + self.zeroes() } else { self.table.bucket(first, x) };
+        let bucket =
+            if x.abs() <= ZERO_THRESHOLD { cells.first + self.zeroes() } else { self.table.bucket(cells.first, x) };
         let epoch = self.window.epoch(moment);
-        shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
-        shard.add(Address::of(first + self.offset), 1);
-        self.sum.add_any(shard, first, value);
+        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
+        cells.add(self.offset, 1);
+        self.sum.add_any(cells, value);
         true
     }
 

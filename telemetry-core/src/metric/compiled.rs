@@ -119,9 +119,10 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
-        let (held_event, held_measurement) = match metric.name.rsplit_once('.') {
+        let source = metric.source.as_deref().unwrap_or(&metric.name);
+        let (held_event, held_measurement) = match source.rsplit_once('.') {
             Some((event, measurement)) => (Some(event), measurement),
-            None => (None, metric.name.as_str()),
+            None => (None, source),
         };
         let Some(event) = metric.event.as_deref().or(held_event).map(str::to_owned) else {
             return fail(Fault::NoEvent);
@@ -140,7 +141,11 @@ impl Plan {
             return fail(Fault::Name(fault));
         }
         let computed = metric.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
-        if computed || metric.event.is_some() || metric.compute.is_some() || metric.keep.is_some() || metric.drop.is_some()
+        if computed
+            || metric.event.is_some()
+            || metric.compute.is_some()
+            || metric.keep.is_some()
+            || metric.drop.is_some()
         {
             return fail(Fault::EventOfHeld);
         }
@@ -163,17 +168,19 @@ impl Plan {
             Kind::Counter => None,
             _ => metric.unit.or_else(|| field.and_then(|field| field.unit)),
         };
-        if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit) {
-            if from.conversion(into).is_none() {
-                return Err(error(Fault::Units(from, into)));
-            }
+        if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit)
+            && from.conversion(into).is_none()
+        {
+            return Err(error(Fault::Units(from, into)));
         }
         let description = metric.description.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| {
             match (field.map(|field| field.description), event.as_str()) {
                 (Some(text), _) if !text.is_empty() => text.to_owned(),
                 (_, "") => format!("{} held by the application.", capitalized(metric.kind.name())),
                 (_, event) => match &measurement {
-                    Some(measurement) => format!("{} of {measurement} over events {event}.", capitalized(metric.kind.name())),
+                    Some(measurement) => {
+                        format!("{} of {measurement} over events {event}.", capitalized(metric.kind.name()))
+                    }
                     None => format!("{} over events {event}.", capitalized(metric.kind.name())),
                 },
             }
@@ -241,12 +248,18 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     only(metric.exponential.is_some(), "exponential", &[Kind::Distribution], "distributions")?;
     only(metric.quantiles.is_some(), "quantiles", &[Kind::Summary], "summaries")?;
     only(metric.window.is_some(), "window", &[Kind::Summary, Kind::Spiral], "summaries and spirals")?;
-    only(metric.unit.is_some() && kind == Kind::Counter, "unit", &[], "metrics of a measurement; a counter counts events")?;
+    only(
+        metric.unit.is_some() && kind == Kind::Counter,
+        "unit",
+        &[],
+        "metrics of a measurement; a counter counts events",
+    )?;
     if let Some(quantiles) = &metric.quantiles {
         let mut sorted = quantiles.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.dedup();
-        if quantiles.is_empty() || sorted.len() < quantiles.len() || !quantiles.iter().all(|q| (0.0..=1.0).contains(q)) {
+        if quantiles.is_empty() || sorted.len() < quantiles.len() || !quantiles.iter().all(|q| (0.0..=1.0).contains(q))
+        {
             return Err(Fault::Quantiles);
         }
     }
@@ -289,7 +302,8 @@ struct Known {
 
 impl Known {
     fn look_up(event: &str) -> Self {
-        let all = crate::callsite::callsites().map(|callsite| callsite.metadata()).filter(|known| known.name() == event);
+        let all =
+            crate::callsite::callsites().map(|callsite| callsite.metadata()).filter(|known| known.name() == event);
         Self { all: all.collect() }
     }
 
@@ -306,18 +320,18 @@ impl Known {
         if self.all.is_empty() || self.all.iter().any(|known| known.origin() != Origin::Typed) {
             return Ok(());
         }
-        if let Some(measurement) = measurement {
-            if self.field(measurement).is_none() {
-                let fields = self.all.iter().flat_map(|known| known.measurements());
-                return Err(Fault::UnknownMeasurement(measurement.to_owned(), fields.map(|field| field.name).collect()));
-            }
+        if let Some(measurement) = measurement
+            && self.field(measurement).is_none()
+        {
+            let fields = self.all.iter().flat_map(|known| known.measurements());
+            return Err(Fault::UnknownMeasurement(measurement.to_owned(), fields.map(|field| field.name).collect()));
         }
         for tag in tags {
-            if let TagSource::Named(named) = &tag.source {
-                if !self.all.iter().any(|known| known.tag(named).is_some()) {
-                    let fields = self.all.iter().flat_map(|known| known.tags());
-                    return Err(Fault::UnknownTag(named.clone(), fields.map(|field| field.name).collect()));
-                }
+            if let TagSource::Named(named) = &tag.source
+                && !self.all.iter().any(|known| known.tag(named).is_some())
+            {
+                let fields = self.all.iter().flat_map(|known| known.tags());
+                return Err(Fault::UnknownTag(named.clone(), fields.map(|field| field.name).collect()));
             }
         }
         Ok(())
@@ -332,7 +346,9 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
     let mut compiled: Vec<Option<Arc<Compiled>>> = vec![None; plans.len()];
     // Counters last: a counter may count by the buckets of a distribution.
     let is_counter = |plan: &Plan| plan.metric.kind == Kind::Counter;
-    let order = (0..plans.len()).filter(|at| !is_counter(plans[*at])).chain((0..plans.len()).filter(|at| is_counter(plans[*at])));
+    let order = (0..plans.len())
+        .filter(|at| !is_counter(plans[*at]))
+        .chain((0..plans.len()).filter(|at| is_counter(plans[*at])));
     for at in order.collect::<Vec<_>>() {
         let plan = plans[at];
         let unit = UnitOfMetric::new(plan.unit);

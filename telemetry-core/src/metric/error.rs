@@ -6,7 +6,7 @@ use crate::instrument::BucketsError;
 use crate::unit::Unit;
 
 /// A definition that can't become a metric: which, and why.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct MetricError {
     metric: String,
     fault: Fault,
@@ -93,6 +93,14 @@ impl MetricError {
 impl fmt::Display for MetricError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the metric {:?}: {}", self.metric, self.fault)
+    }
+}
+
+/// The same as [`Display`](fmt::Display): `unwrap`, and a `main` that returns the error, print this form, and whoever
+/// reads it is to see what to do.
+impl fmt::Debug for MetricError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -14,9 +14,9 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
 }
 
 const IDLE: Duration = Duration::from_secs(1);
-/// The keys of series with one label: a length, and the text.
-const A: &[u8] = b"\x01a";
-const B: &[u8] = b"\x01b";
+/// Series with one label.
+const A: Texts<'_> = Texts(&["a"]);
+const B: Texts<'_> = Texts(&["b"]);
 
 /// Counts in one cell behind the touch cell.
 struct Model {
@@ -48,18 +48,18 @@ impl Model {
     }
 
     /// What the series counts; `None` if it is not there.
-    fn total(&self, key: &[u8]) -> Option<u64> {
-        let row = self.projection.find(self.projection.hash(key), key)?;
+    fn total(&self, texts: Texts<'_>) -> Option<u64> {
+        let row = self.projection.find(texts.hash(self.projection.seed), texts)?;
         Some(Reader::new().whole(row.first_cell() + 1))
     }
 }
 
 /// What a thread does that lives for one event.
-fn count(projection: &Projection, key: &[u8]) {
+fn count(projection: &Projection, texts: Texts<'_>) {
     let claimed = cells::space().claim();
     let index = claimed.unwrap_or_else(|| cells::space().shared());
     let shard = cells::space().shards().nth(index).expect("a shard that was claimed is there");
-    projection.update(shard, key, |first| shard.add(Address::of(first + 1), 1));
+    projection.update(shard, texts, |cells| cells.add(1, 1));
     if let Some(index) = claimed {
         cells::space().release(index);
     }
@@ -119,7 +119,7 @@ fn loom_a_walk_reads_no_cells_that_were_given_back() {
                     // SAFETY: the walk keeps the chunk.
                     let key = unsafe { row.key() };
                     let total = reader.whole(row.first_cell() + 1);
-                    let expected: &[u64] = if key == A { &[1] } else { &[0, 1] };
+                    let expected: &[u64] = if A.have(key) { &[1] } else { &[0, 1] };
                     assert!(expected.contains(&total), "{key:?}: {total}");
                 }
             })

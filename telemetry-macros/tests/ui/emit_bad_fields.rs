@@ -5,7 +5,6 @@ struct Unknown;
 fn main() {
     emit!("shop.opened", { size: "large" });
     emit!("shop.opened", {}, { door: Unknown });
-    emit!("shop.opened", { size: 1 => Bytes });
     emit!("shop.opened", { missing });
     span!("shop.payment", { door: Unknown }).run(|| {});
 }

@@ -1,0 +1,66 @@
+//! Each example does what its first lines say.
+
+mod programs;
+
+use std::net::{SocketAddr, TcpListener};
+
+use programs::example;
+use telemetry_testkit::client::{TEXT, get_until};
+use telemetry_testkit::process::{Ended, Running};
+
+fn run(name: &str) -> Ended {
+    let ended = Running::start(&mut example(name)).end();
+    assert!(ended.status.success(), "{name}: {}", ended.stderr);
+    assert_eq!(ended.stderr, "", "{name}");
+    ended
+}
+
+/// T3: positions are resolved once, and what is found there is right.
+#[test]
+fn a_custom_handler_is_bound_once_for_each_callsite() {
+    let printed = run("custom_handler").stdout;
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), 3, "{printed}");
+    assert!(lines[0].starts_with("bound to shop.search, line "));
+    assert!(lines[1].starts_with("bound to shop.payment, line "));
+    assert_eq!(lines[2], "2 events were overdue");
+}
+
+/// M34, V6: units, descriptions and missing measurements of typed events arrive in the exposition.
+#[test]
+fn typed_events_become_metrics() {
+    let printed = run("typed_events").stdout;
+    assert!(printed.contains("\ngallery_thumbnail_stop_size_bytes_total{encoding=\"lossless\"} 30720\n"), "{printed}");
+}
+
+/// X6: a test of an application sees what that emits, and nothing else.
+#[test]
+fn tests_of_an_application_see_what_it_emits() {
+    let printed = run("testing").stdout;
+    assert!(printed.contains(r#"[("shop.checkout", Some(U64(3)), Some("de"))]"#), "{printed}");
+}
+
+/// One event makes three metrics; where the port is taken, the program says so, and what to do.
+#[test]
+fn the_quickstart_serves_or_says_why_not() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9464));
+    // Whoever has the port, we or another: the quickstart has not.
+    let other = TcpListener::bind(address);
+    let ended = Running::start(&mut example("quickstart")).end();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
+    let complaint = "Error: 127.0.0.1:9464 is taken by another listener; stop it or choose another port";
+    assert!(ended.stderr.starts_with(complaint), "{}", ended.stderr);
+
+    let Ok(other) = other else { return };
+    drop(other);
+    let mut quickstart = Running::start(&mut example("quickstart"));
+    assert_eq!(quickstart.line_with("http://").trim(), "http://127.0.0.1:9464/metrics");
+    let lines = [
+        "shop_cart_checkout_total{country=",
+        "shop_cart_checkout_amount_bucket{",
+        "shop_cart_checkout_items_window60s ",
+    ];
+    get_until(address, "/metrics", TEXT, |response| {
+        lines.iter().all(|line| response.body.contains(&format!("\n{line}")))
+    });
+}
