@@ -71,6 +71,15 @@ impl Draw {
     }
 }
 
+/// Runs eight threads, and waits until they have ended: a scope by itself waits for their closures only.
+fn eight_at_once(body: impl Fn(u64) + Sync) {
+    thread::scope(|scope| {
+        let body = &body;
+        let threads: Vec<_> = (0..8).map(|at| scope.spawn(move || body(at))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 /// Series that get events all the time, and are never idle for as long as it takes to be forgotten.
 const BUSY: [&str; 4] = ["mail", "print", "scan", "fax"];
@@ -178,14 +187,8 @@ fn everything_at_once() {
                 thread::yield_now();
             }
         });
-        // Eight at a time.
         for round in 0..threads / 8 {
-            thread::scope(|scope| {
-                for at in 0..8 {
-                    let emit_some = &emit_some;
-                    scope.spawn(move || emit_some(round * 8 + at));
-                }
-            });
+            eight_at_once(|at| emit_some(round * 8 + at));
         }
         is_over.store(true, SeqCst);
     });
@@ -217,7 +220,6 @@ fn everything_at_once() {
 /// Eight threads with a million events each: every one is counted, by metrics over events and by handles.
 #[test]
 fn millions_of_events_are_counted_one_by_one() {
-    const THREADS: u64 = 8;
     let each = scaled(1_000_000, 20_000);
     let registry = Registry::new();
     let metrics = [
@@ -228,26 +230,22 @@ fn millions_of_events_are_counted_one_by_one() {
     let dispatch = Dispatch::new();
     registry.aggregator(metrics).unwrap().attach_to(&dispatch, "metrics").unwrap();
     let held = registry.register::<Sum>(sum("stress.many.held")).unwrap().single().unwrap();
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                let _scope = dispatch.enter();
-                for n in 0..each {
-                    emit!("stress.many", { size: n }, { n: n % 10 });
-                    held.add(1_u64);
-                }
-            });
+    eight_at_once(|_| {
+        let _scope = dispatch.enter();
+        for n in 0..each {
+            emit!("stress.many", { size: n }, { n: n % 10 });
+            held.add(1_u64);
         }
     });
     let totals = Totals::of(&registry);
     for n in 0..10 {
         let label = n.to_string();
         let sizes = (0..each).filter(|size| size % 10 == n).sum::<u64>();
-        assert_eq!(totals.series("stress.many.count", &label), Some(THREADS * each / 10));
-        assert_eq!(totals.series("stress.many.size.spread", &label), Some(THREADS * each / 10));
-        assert_eq!(totals.series("stress.many.size", &label), Some(THREADS * sizes));
+        assert_eq!(totals.series("stress.many.count", &label), Some(8 * each / 10));
+        assert_eq!(totals.series("stress.many.size.spread", &label), Some(8 * each / 10));
+        assert_eq!(totals.series("stress.many.size", &label), Some(8 * sizes));
     }
-    assert_eq!(totals.total("stress.many.held"), THREADS * each);
+    assert_eq!(totals.total("stress.many.held"), 8 * each);
 }
 
 /// Emits when its thread ends.
@@ -278,32 +276,20 @@ fn events_of_threads_that_end_are_counted() {
     // Scopes are left by then: the global dispatcher is in force.
     aggregator.attach_to(Dispatch::global(), "stress.last").unwrap();
     let held = registry.register::<Counter>(counter("stress.last.held")).unwrap().single().unwrap();
-    for round in 0..rounds {
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    AFTER.with(|after| after.1.replace(Some(held.clone())));
-                    // In some threads nothing is emitted before they end.
-                    if round % 2 == 0 {
-                        emit!("stress.last", {}, { from: "life" });
-                        held.increment();
-                    }
-                    BEFORE.with(|before| before.1.replace(Some(held.clone())));
-                });
+    for _ in 0..rounds {
+        eight_at_once(|at| {
+            AFTER.with(|after| after.1.replace(Some(held.clone())));
+            // In some threads nothing is emitted before they end.
+            if at % 2 == 0 {
+                emit!("stress.last", {}, { from: "life" });
+                held.increment();
             }
+            BEFORE.with(|before| before.1.replace(Some(held.clone())));
         });
     }
-    // A scope waits for its closures, not for the end of its threads: those are ended one by one below.
-    let ended = || {
-        let totals = Totals::of(&registry);
-        let of = |from| totals.series("stress.last.count", from);
-        (of("life"), of("before"), of("after"), totals.total("stress.last.held"))
-    };
-    let all = 4 * rounds;
-    let expected = (Some(all / 2), Some(all), Some(all), all / 2 + 2 * all);
-    let patience = std::time::Instant::now() + Duration::from_secs(60);
-    while ended() != expected && std::time::Instant::now() < patience {
-        thread::yield_now();
-    }
-    assert_eq!(ended(), expected);
+    let totals = Totals::of(&registry);
+    let of = |from| totals.series("stress.last.count", from);
+    let all = 8 * rounds;
+    assert_eq!((of("life"), of("before"), of("after")), (Some(all / 2), Some(all), Some(all)));
+    assert_eq!(totals.total("stress.last.held"), all / 2 + 2 * all);
 }
