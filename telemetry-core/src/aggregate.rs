@@ -387,7 +387,8 @@ impl BoundGroup {
                 cells.add(offset, 1);
                 continue;
             }
-            if step.record(shard, cells, event, computed.get(at).copied().flatten(), &moment) {
+            let computed = || computed.get(at).copied().flatten();
+            if step.record(shard, cells, event, computed, &moment) {
                 recorded |= step.bit;
             }
         }
@@ -412,27 +413,35 @@ impl<'v> Room<'v> {
         if positions.len() > TAGS {
             return None;
         }
-        for ((position, text), buffer) in positions.iter().zip(&mut self.texts).zip(&mut self.numbers) {
+        let (texts, numbers) = (self.texts.as_mut_ptr(), self.numbers.as_mut_ptr());
+        for (at, position) in positions.iter().enumerate() {
+            // SAFETY: `at` lies below the length of both, and each is borrowed once.
+            let (text, buffer) = unsafe { (&mut *texts.add(at), &mut *numbers.add(at)) };
             text.write(match values.get(*position) {
                 Some(Value::Str(text)) => text,
-                Some(other) => other.text(buffer.write(TextBuffer::new())),
+                Some(other) => format(other, buffer),
                 None => "",
             });
         }
         // SAFETY: there was room for all, so the first `positions.len()` texts were just written.
-        Some(Texts(unsafe { std::slice::from_raw_parts(self.texts.as_ptr().cast::<&str>(), positions.len()) }))
+        Some(Texts(unsafe { std::slice::from_raw_parts(texts.cast::<&str>(), positions.len()) }))
     }
+}
+
+#[inline(never)]
+fn format<'v>(value: &Value<'v>, buffer: &'v mut MaybeUninit<TextBuffer>) -> &'v str {
+    value.text(buffer.write(TextBuffer::new()))
 }
 
 impl Step {
     /// Gives the metric its value; false if it has none, or can't take it, which is counted.
-    #[inline]
+    #[inline(always)]
     fn record(
         &self,
         shard: &Shard,
         cells: RowCells<'_>,
         event: &Event<'_>,
-        computed: Option<Number>,
+        computed: impl FnOnce() -> Option<Number>,
         moment: &Moment<'_>,
     ) -> bool {
         let (number, scale) = match &self.value {
@@ -441,7 +450,7 @@ impl Step {
                 (event.measurement_at(*position).map(|_| Number::U64(1)), self.metric.own_scale())
             }
             ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
-            ValueSource::Computed(_, scale) => (computed, scale),
+            ValueSource::Computed(_, scale) => (computed(), scale),
         };
         let Some(number) = number else {
             self.metric.miss(shard);

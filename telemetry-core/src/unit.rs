@@ -66,6 +66,10 @@ impl Conversion {
     #[inline]
     #[must_use]
     pub fn apply(self, value: f64) -> f64 {
+        // A measurement that needs no conversion is spared the division.
+        if self == Self::IDENTITY {
+            return value;
+        }
         // Division by an exact power of ten rounds once; multiplication by its inverse would round twice.
         #[allow(clippy::cast_precision_loss)] // Factors are below 2^53.
         {

@@ -118,8 +118,9 @@ pub(crate) struct HistogramCells {
     offset: u32,
     unit: UnitOfMetric,
     bounds: Vec<f64>,
+    floats: Ladder<f64>,
     /// For each bound the largest whole quantity within it.
-    wholes: Vec<i64>,
+    wholes: Ladder<i64>,
     sum: SumCells,
     exponential: Option<ExponentialCells>,
 }
@@ -147,7 +148,8 @@ impl HistogramCells {
         Self {
             offset,
             unit,
-            wholes: bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect(),
+            wholes: Ladder::new(bounds.iter().map(|bound| unit.whole_at_most(*bound)), i64::MAX),
+            floats: Ladder::new(bounds.iter().copied(), f64::INFINITY),
             bounds,
             sum,
             exponential,
@@ -188,8 +190,8 @@ impl HistogramCells {
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {
-                Quantity::Whole(n) => position(&self.wholes, |bound| n > *bound),
-                Quantity::Float(x) => position(&self.bounds, |bound| x > *bound),
+                Quantity::Whole(n) => self.wholes.below(n),
+                Quantity::Float(x) => self.floats.below(x),
             };
             cells.add(self.offset + bucket, 1);
         }
@@ -223,17 +225,35 @@ impl HistogramCells {
     }
 }
 
-/// How many bounds the value lies beyond. Comparing with each of a few in turn has no branch that could be predicted
-/// wrongly and no step that waits for the one before; a binary search of eleven took half as long again.
-#[inline]
-fn position<T>(bounds: &[T], beyond: impl Fn(&T) -> bool) -> u32 {
-    if bounds.len() > 24 {
-        return bounds.partition_point(beyond) as u32;
+/// Bounds in steps of four, the last filled up with what no value lies beyond, so that there is always one to end on.
+///
+/// A value is compared with the top of each step, then with the rest of one step: six comparisons for eleven bounds, none
+/// of which is a branch that could be predicted wrongly.
+#[derive(Debug)]
+struct Ladder<T> {
+    steps: Vec<[T; 4]>,
+}
+
+impl<T: PartialOrd + Copy> Ladder<T> {
+    fn new(bounds: impl Iterator<Item = T>, top: T) -> Self {
+        let mut bounds: Vec<T> = bounds.collect();
+        bounds.resize((bounds.len() + 1).next_multiple_of(4), top);
+        Self { steps: bounds.as_chunks().0.to_vec() }
     }
-    let (fours, rest) = bounds.as_chunks::<4>();
-    let one = |bound: &T| u32::from(beyond(bound));
-    let whole: u32 = fours.iter().map(|[a, b, c, d]| one(a) + one(b) + one(c) + one(d)).sum();
-    whole + rest.iter().map(one).sum::<u32>()
+
+    /// How many bounds lie below the value.
+    #[inline]
+    fn below(&self, value: T) -> u32 {
+        let beyond = |bound: &T| u32::from(value > *bound);
+        // Beyond some number of steps, a search takes fewer comparisons.
+        let step = if self.steps.len() <= 8 {
+            self.steps.iter().map(|[.., top]| beyond(top)).sum()
+        } else {
+            self.steps.partition_point(|[.., top]| value > *top) as u32
+        };
+        let [a, b, c, _] = &self.steps[step as usize];
+        4 * step + beyond(a) + beyond(b) + beyond(c)
+    }
 }
 
 #[cfg(test)]
@@ -256,11 +276,18 @@ mod tests {
     /// V2: a value on a bound is counted in that bucket, however many bounds there are.
     #[test]
     fn a_bound_is_inclusive() {
-        for count in [3, 100] {
-            let bounds: Vec<f64> = (1..=count).map(f64::from).collect();
-            assert_eq!(position(&bounds, |bound| 2.0 > *bound), 1);
-            assert_eq!(position(&bounds, |bound| 2.1 > *bound), 2);
-            assert_eq!(position(&bounds, |bound| f64::from(count) + 0.5 > *bound), count as u32);
+        for count in (1..=40_i64).chain([100, 500]) {
+            let ladder = Ladder::new(1..=count, i64::MAX);
+            let floats = Ladder::new((1..=count).map(|bound| bound as f64), f64::INFINITY);
+            for value in 0..=count + 1 {
+                let expected = (value - 1).clamp(0, count) as u32;
+                assert_eq!(ladder.below(value), expected, "{value} of {count}");
+                assert_eq!(floats.below(value as f64), expected, "{value} of {count}");
+                assert_eq!(floats.below(value as f64 + 0.5), (value as u32).min(count as u32), "{value} of {count}");
+            }
+            assert_eq!(ladder.below(i64::MAX), count as u32);
+            assert_eq!(floats.below(f64::MAX), count as u32);
+            assert_eq!((ladder.below(i64::MIN), floats.below(f64::MIN)), (0, 0));
         }
     }
 }

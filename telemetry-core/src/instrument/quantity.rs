@@ -108,13 +108,10 @@ impl Scale {
     #[inline]
     pub(crate) fn apply(&self, number: Number) -> Option<Quantity> {
         match number {
-            Number::Duration(duration) if self.whole_durations => {
-                let nanos = nanos(duration);
-                i64::try_from(nanos)
-                    .ok()
-                    .map(Quantity::Whole)
-                    .or(Some(Quantity::Float(self.seconds.apply(duration.as_secs_f64()))))
-            }
+            Number::Duration(duration) if self.whole_durations => Some(match i64::try_from(nanos(duration)) {
+                Ok(whole) => Quantity::Whole(whole),
+                Err(_) => Quantity::Float(self.seconds.apply(duration.as_secs_f64())),
+            }),
             Number::Duration(duration) => Some(Quantity::Float(duration.as_secs_f64())),
             Number::U64(n) => Some(match n.checked_mul(self.whole).and_then(|n| i64::try_from(n).ok()) {
                 Some(whole) => Quantity::Whole(whole),
