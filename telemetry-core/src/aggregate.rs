@@ -342,9 +342,15 @@ impl BoundGroup {
             Ok(true) => {
                 self.skip_missing(shard);
                 if !self.steps.is_empty() {
-                    let mut rest = key.bytes();
-                    let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
-                    self.apply(shard, event, Texts(&texts), computed);
+                    let (mut on_stack, mut on_heap, mut rest) = ([""; TAGS], Vec::new(), key.bytes());
+                    let texts = if self.tags.len() <= TAGS {
+                        &mut on_stack[..self.tags.len()]
+                    } else {
+                        on_heap.resize(self.tags.len(), "");
+                        &mut on_heap[..]
+                    };
+                    texts.iter_mut().for_each(|text| *text = take_value(&mut rest).unwrap_or_default());
+                    self.apply(shard, event, Texts(texts), computed);
                 }
             }
             Ok(false) => {}

@@ -95,23 +95,36 @@ impl Shard {
     /// The cell at an address; its page is allocated now if this shard has not touched it before.
     #[inline]
     pub(crate) fn cell(&self, at: Address) -> &AtomicU64 {
+        // SAFETY: `place` points to a cell that lives as long as `self`.
+        unsafe { &*self.place(at) }
+    }
+
+    /// Where a cell is, with the rest of its page behind it.
+    #[inline]
+    fn place(&self, at: Address) -> *const AtomicU64 {
         // Acquire: pairs with the release in `allocate_page`, which another thread may have run (on a shared shard), so
         // that the page's zeroes are seen. A private shard's pages come from its owner, or with the lock of `release`.
         let mut page = self.pages[at.page as usize].load(Ordering::Acquire);
         if page.is_null() {
             page = self.allocate_page(at.page);
         }
-        // SAFETY: by the invariants of `pages` and `Address`, the page has more than `offset` cells and outlives `self`.
-        unsafe { &*page.add(at.offset as usize) }
+        // SAFETY: by the invariants of `pages` and `Address`, the page has more than `offset` cells.
+        unsafe { page.add(at.offset as usize) }
     }
 
     /// The cell at an address, if this shard has ever touched its page.
     #[inline]
     pub(crate) fn existing(&self, at: Address) -> Option<&AtomicU64> {
-        // Acquire: as in `cell`.
-        let page = self.pages[at.page as usize].load(Ordering::Acquire);
-        // SAFETY: as in `cell`, the page being there.
-        (!page.is_null()).then(|| unsafe { &*page.add(at.offset as usize) })
+        // SAFETY: as in `place`; the page lives as long as `self`.
+        self.existing_page(at.page).map(|page| unsafe { &*page.add(at.offset as usize) })
+    }
+
+    /// The first cell of a page, with the rest behind it, if this shard has ever touched it.
+    #[inline]
+    fn existing_page(&self, page: u32) -> Option<*const AtomicU64> {
+        // Acquire: as in `place`.
+        let page = self.pages[page as usize].load(Ordering::Acquire);
+        (!page.is_null()).then_some(page.cast_const())
     }
 
     #[cold]
@@ -141,8 +154,8 @@ impl Shard {
     pub(crate) fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
         debug_assert_eq!(at, Address::of(first));
         assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
-        // SAFETY: the page that `cell` found has `page_size` cells, and the range lies within it.
-        let cells = unsafe { std::slice::from_raw_parts(self.cell(at), cells as usize) };
+        // SAFETY: the page that `place` found has `page_size` cells, lives as long as `self`, and the range lies within it.
+        let cells = unsafe { std::slice::from_raw_parts(self.place(at), cells as usize) };
         RowCells { shard: self, first, cells }
     }
 
@@ -596,8 +609,7 @@ impl Reader {
     fn turn(&mut self, page: u32) {
         self.page = page;
         self.cells.clear();
-        let pages = self.space.shards().filter_map(|shard| shard.existing(Address { page, offset: 0 }));
-        self.cells.extend(pages.map(ptr::from_ref));
+        self.cells.extend(self.space.shards().filter_map(|shard| shard.existing_page(page)));
     }
 
     /// From now on takes off what a series had when it was set back.

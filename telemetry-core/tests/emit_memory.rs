@@ -93,6 +93,19 @@ fn an_event_of_the_overflow_series_allocates_nothing() {
     assert_eq!(overflow, Some((TIMES + 2) as f64));
 }
 
+/// M9: nor where a rule chooses the events, and values are computed.
+#[test]
+fn an_event_that_a_rule_lets_pass_allocates_nothing() {
+    let registry = Registry::new();
+    let dispatch = Dispatch::new();
+    let metric = sum("cost").event("memory.request").tags(["route", "status"]).keep(|event| event.tag("route").is_some());
+    let metric = metric.value(|event| event.measurement("bytes"));
+    registry.aggregator([metric]).unwrap().attach_to(&dispatch, "metrics").unwrap();
+    assert_eq!(asked_of_the_allocator(&dispatch, || emit_one("/kept", 200)), 0);
+    let total = registry.snapshot().total("cost", &[("route", "/kept"), ("status", "200")]);
+    assert_eq!(total, Some(1_200.0 * (TIMES + 2) as f64));
+}
+
 #[derive(Clone, Copy, TagValue)]
 enum Cache {
     Hit,
