@@ -5,6 +5,7 @@ mod serve_client;
 
 use std::fs::{self, File};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,40 +36,47 @@ fn a_process_without_descriptors_is_scraped_again_when_it_has_some() {
 
 fn run_out_and_recover() {
     let server = serve_one();
+    // The thread names itself, surely before it answers.
+    assert_eq!(Client::connect(server.local_addr()).get("/metrics").status, 200);
+    let clock = server_clock();
     let mut files = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        files.push(file);
+    // For a while, until the server has closed the connection of the first scrape.
+    for _ in 0..20 {
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     // One for the client's end; the server's end has none.
     files.pop();
     let waiting = TcpStream::connect(server.local_addr()).expect("the system accepts");
-    // The first read of the ticks needs a descriptor as well.
-    let file = files.pop();
-    drop(file);
-    let before = server_ticks();
-    files.push(File::open("/dev/null").expect("the one given back"));
+    let before = ticks(&clock);
     std::thread::sleep(Duration::from_secs(1));
-    files.pop();
-    let after = server_ticks();
+    let spent = ticks(&clock) - before;
     // A second of spinning is 100 ticks.
-    assert!(after - before < 30, "the listener spun for {} ticks", after - before);
+    assert!(spent < 30, "the listener spun for {spent} ticks");
     drop((files, waiting));
     let start = Instant::now();
     assert_eq!(Client::connect(server.local_addr()).get("/metrics").status, 200);
     assert!(start.elapsed() < LONG);
 }
 
-/// The processor time of the server's thread, in ticks of 10 ms.
-fn server_ticks() -> u64 {
-    let threads: Vec<_> = fs::read_dir("/proc/self/task").expect("Linux").flatten().map(|entry| entry.path()).collect();
-    for thread in threads {
-        let Ok(stat) = fs::read_to_string(thread.join("stat")) else { continue };
-        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
-        if name.ends_with("(telemetry-serve") {
-            let fields: Vec<&str> = rest.split_whitespace().collect();
-            // The 14th and 15th of the line, user and system; the state is the third and the first here.
-            return fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks");
-        }
-    }
-    panic!("the server has no thread");
+/// What tells the processor time of the server's thread; opened while there are descriptors.
+fn server_clock() -> File {
+    let threads = fs::read_dir("/proc/self/task").expect("Linux").flatten();
+    let server = threads
+        .map(|thread| thread.path())
+        .find(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim_end() == "telemetry-serve"));
+    File::open(server.expect("the server's thread").join("stat")).expect("its clock")
+}
+
+/// The processor time in ticks of 10 ms.
+fn ticks(clock: &File) -> u64 {
+    let mut line = [0; 1024];
+    let read = clock.read_at(&mut line, 0).expect("the clock");
+    let line = String::from_utf8_lossy(&line[..read]);
+    // The name may contain anything; after it the state is the third field of the line, and user and system time are
+    // the 14th and the 15th.
+    let (_, rest) = line.rsplit_once(')').expect("a name");
+    rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }
