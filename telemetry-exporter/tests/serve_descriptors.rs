@@ -6,7 +6,6 @@ mod serve_client;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -37,46 +36,47 @@ fn a_process_without_descriptors_is_scraped_again_when_it_has_some() {
 
 fn run_out_and_recover() {
     let server = serve_one();
-    // Opened while there are descriptors: the server takes each one that is given back.
-    let stat = server_stat();
+    // The thread names itself, surely before it answers.
+    assert_eq!(Client::connect(server.local_addr()).get("/metrics").status, 200);
+    let clock = server_clock();
     let mut files = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        files.push(file);
+    // For a while, until the server has closed the connection of the first scrape.
+    for _ in 0..20 {
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     // One for the client's end; the server's end has none.
     files.pop();
     let waiting = TcpStream::connect(server.local_addr()).expect("the system accepts");
-    let before = ticks(&stat);
+    let before = ticks(&clock);
     std::thread::sleep(Duration::from_secs(1));
-    let after = ticks(&stat);
+    let spent = ticks(&clock) - before;
     // A second of spinning is 100 ticks.
-    assert!(after - before < 30, "the listener spun for {} ticks", after - before);
+    assert!(spent < 30, "the listener spun for {spent} ticks");
     drop((files, waiting));
     let start = Instant::now();
     assert_eq!(Client::connect(server.local_addr()).get("/metrics").status, 200);
     assert!(start.elapsed() < LONG);
 }
 
-/// What the system tells of the server's thread, which gives itself its name when it begins to run.
-fn server_stat() -> File {
-    let is_server = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|stat| stat.contains("(telemetry-serve)"));
-    let start = Instant::now();
-    while start.elapsed() < LONG {
-        let threads = fs::read_dir("/proc/self/task").expect("Linux").flatten();
-        if let Some(path) = threads.map(|thread| thread.path().join("stat")).find(is_server) {
-            return File::open(path).expect("the thread runs");
-        }
-    }
-    panic!("the server has no thread");
+/// What tells the processor time of the server's thread; opened while there are descriptors.
+fn server_clock() -> File {
+    let threads = fs::read_dir("/proc/self/task").expect("Linux").flatten();
+    let server = threads
+        .map(|thread| thread.path())
+        .find(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim_end() == "telemetry-serve"));
+    File::open(server.expect("the server's thread").join("stat")).expect("its clock")
 }
 
-/// The processor time of a thread, in ticks of 10 ms.
-fn ticks(stat: &File) -> u64 {
-    let mut bytes = [0; 1024];
-    let length = stat.read_at(&mut bytes, 0).expect("the thread runs");
-    let stat = std::str::from_utf8(&bytes[..length]).expect("text");
-    let (_, rest) = stat.rsplit_once(')').expect("the name stands in brackets");
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    // The 14th and 15th of the line, user and system; the state is the third and the first here.
-    fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks")
+/// The processor time in ticks of 10 ms.
+fn ticks(clock: &File) -> u64 {
+    let mut line = [0; 1024];
+    let read = clock.read_at(&mut line, 0).expect("the clock");
+    let line = String::from_utf8_lossy(&line[..read]);
+    // The name may contain anything; after it the state is the third field of the line, and user and system time are
+    // the 14th and the 15th.
+    let (_, rest) = line.rsplit_once(')').expect("a name");
+    rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }

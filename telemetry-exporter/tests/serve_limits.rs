@@ -3,15 +3,18 @@
 mod serve_client;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serve_client::{CHUNK, Client, LONG, chunks, letter, letters, opens, serve, serve_one, text};
 use telemetry_exporter::serve::{Exposition, Limits, Server, Step};
 
 const SHORT: Duration = Duration::from_millis(200);
+/// Longer than a client waits, so that what it waits for does not come of it.
+const LONGER: Duration = Duration::from_secs(60);
 
 fn serve_with(limits: Limits, exposition: impl Exposition) -> Server {
     Server::builder().listen("127.0.0.1:0").limits(limits).serve(exposition).expect("a free port")
@@ -70,7 +73,7 @@ fn a_client_that_dribbles_its_head_is_closed_in_the_middle() {
 
 #[test]
 fn the_head_of_a_second_request_has_its_own_time() {
-    let limits = Limits::default().head_time(SHORT).idle_time(LONG);
+    let limits = Limits::default().head_time(SHORT).idle_time(LONGER);
     let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
     let mut client = Client::connect(server.local_addr());
     assert_eq!(client.get("/metrics").status, 200);
@@ -82,8 +85,21 @@ fn the_head_of_a_second_request_has_its_own_time() {
 }
 
 #[test]
+fn the_time_of_a_response_ends_with_it_also_where_its_body_is_left_out() {
+    let limits = Limits::default().response_time(SHORT);
+    let server = serve_with(limits, opens(|_| Ok(letters(4))));
+    let mut client = Client::connect(server.local_addr());
+    for _ in 0..2 {
+        assert_eq!(client.request("HEAD", "/metrics").head().status, 200);
+        std::thread::sleep(2 * SHORT);
+        assert!(client.get("/metrics").complete);
+        std::thread::sleep(2 * SHORT);
+    }
+}
+
+#[test]
 fn a_connection_that_stays_idle_is_closed() {
-    let limits = Limits::default().head_time(LONG).idle_time(SHORT);
+    let limits = Limits::default().head_time(LONGER).idle_time(SHORT);
     let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
     let mut client = Client::connect(server.local_addr());
     assert_eq!(client.get("/metrics").status, 200);
@@ -107,7 +123,7 @@ fn a_client_that_does_not_read_is_cut_and_costs_a_few_chunks() {
 #[test]
 fn a_client_that_reads_too_slowly_is_cut_at_the_end_of_its_response_time() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let limits = Limits::default().stall_time(LONG).response_time(3 * SHORT);
+    let limits = Limits::default().stall_time(LONGER).response_time(3 * SHORT);
     let server = serve_with(limits, large_or_small(&asked));
     let mut slow = Client::connect(server.local_addr());
     slow.request("GET", "/metrics");
@@ -128,7 +144,7 @@ fn a_client_that_reads_too_slowly_is_cut_at_the_end_of_its_response_time() {
 
 #[test]
 fn a_client_that_rests_less_than_the_stall_time_gets_everything() {
-    let server = serve_with(Limits::default().stall_time(LONG), opens(|_| Ok(letters(300))));
+    let server = serve_with(Limits::default().stall_time(LONGER), opens(|_| Ok(letters(300))));
     let mut client = Client::connect(server.local_addr());
     client.request("GET", "/metrics");
     std::thread::sleep(3 * SHORT);
@@ -169,7 +185,7 @@ fn a_head_with_too_many_headers_is_431() {
 
 #[test]
 fn a_scraper_gets_in_while_silent_sockets_hold_every_place() {
-    let limits = Limits::default().connections(64).head_time(LONG);
+    let limits = Limits::default().connections(64).head_time(LONGER);
     let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
     let _silent: Vec<Client> = (0..64).map(|_| Client::connect(server.local_addr())).collect();
     for _ in 0..5 {
@@ -180,7 +196,7 @@ fn a_scraper_gets_in_while_silent_sockets_hold_every_place() {
 #[test]
 fn a_scraper_gets_in_while_every_other_client_has_stopped_reading() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let limits = Limits::default().connections(4).scrapes(4).stall_time(LONG);
+    let limits = Limits::default().connections(4).scrapes(4).stall_time(LONGER);
     let server = serve_with(limits, large_or_small(&asked));
     let mut stalled: Vec<Client> = (0..4).map(|_| Client::connect(server.local_addr())).collect();
     for client in &mut stalled {
@@ -191,7 +207,7 @@ fn a_scraper_gets_in_while_every_other_client_has_stopped_reading() {
 
 #[test]
 fn seventy_clients_are_all_served_by_sixty_four_places() {
-    let server = serve_with(Limits::default().head_time(LONG), opens(|_| Ok(text("one 1\n"))));
+    let server = serve_with(Limits::default().head_time(LONGER), opens(|_| Ok(text("one 1\n"))));
     let address = server.local_addr();
     let clients: Vec<_> = (0..70).map(|_| std::thread::spawn(move || is_served(address))).collect();
     for client in clients {
@@ -224,30 +240,9 @@ fn a_client_waits_while_every_place_is_in_use() {
     assert!(first.complete && second.complete);
 }
 
-#[test]
-fn a_scrape_beyond_the_limit_is_503_and_other_pages_are_not() {
-    let (asked, limits) = (Arc::new(AtomicUsize::new(0)), Limits::default().scrapes(1));
-    let server = serve_with(limits, large_or_small(&asked));
-    let mut large = Client::connect(server.local_addr());
-    large.request("GET", "/metrics");
-    // It reads now and then, so it is not taken for one that has stopped.
-    let mut bytes = vec![0; CHUNK];
-    large.stream.read_exact(&mut bytes).expect("a chunk");
-    let response = Client::connect(server.local_addr()).get("/metrics");
-    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
-    assert_eq!(Client::connect(server.local_addr()).get("/").status, 200);
-    // Its end, and the place is free.
-    drop(large);
-    let start = Instant::now();
-    while Client::connect(server.local_addr()).get("/metrics?small").status != 200 {
-        assert!(start.elapsed() < LONG, "the place of a client that left is never freed");
-    }
-}
-
-#[test]
-fn a_large_scrape_does_not_keep_the_thread_to_itself() {
-    // A body that has no end, and a client that reads as fast as it can.
-    let server = serve(opens(|scrape| {
+/// A body that has no end, or one line for `?small`.
+fn endless_or_small() -> impl Exposition {
+    opens(|scrape| {
         Ok(match scrape.query {
             Some("small") => text("one 1\n"),
             _ => chunks(|buffer| {
@@ -255,16 +250,59 @@ fn a_large_scrape_does_not_keep_the_thread_to_itself() {
                 Ok(Step::More)
             }),
         })
-    }));
-    let address = server.local_addr();
-    let mut endless = Client::connect(address);
-    endless.request("GET", "/metrics");
+    })
+}
+
+/// A client that asks for the body without an end and reads it as fast as it can, until it is shut down or cut.
+fn read_endlessly(address: SocketAddr) -> (TcpStream, JoinHandle<()>) {
+    let mut client = Client::connect(address);
+    client.request("GET", "/metrics");
+    client.stream.peek(&mut [0]).expect("a response");
+    let stream = client.stream.try_clone().expect("a descriptor");
     let reader = std::thread::spawn(move || {
         let mut bytes = vec![0; CHUNK];
-        while endless.stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
+        while client.stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
     });
+    (stream, reader)
+}
+
+#[test]
+fn a_scrape_beyond_the_limit_is_503_and_other_pages_are_not() {
+    let server = serve_with(Limits::default().scrapes(1), endless_or_small());
+    let address = server.local_addr();
+    let (endless, reader) = read_endlessly(address);
+    let response = Client::connect(address).get("/metrics?small");
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    assert_eq!(Client::connect(address).get("/").status, 200);
+    endless.shutdown(Shutdown::Both).expect("open");
+    reader.join().expect("a reader that sees the end");
+    let start = Instant::now();
+    while Client::connect(address).get("/metrics?small").status != 200 {
+        assert!(start.elapsed() < LONG, "the place of a client that left is never freed");
+    }
+}
+
+#[test]
+fn a_scrape_takes_the_place_of_one_whose_client_has_stopped_reading() {
+    let limits = Limits::default().scrapes(1).stall_time(LONGER);
+    let server = serve_with(limits, endless_or_small());
+    let mut stalled = Client::connect(server.local_addr());
+    stalled.request("GET", "/metrics");
+    stalled.stream.peek(&mut [0]).expect("a response");
+    let start = Instant::now();
+    while Client::connect(server.local_addr()).get("/metrics?small").status != 200 {
+        assert!(start.elapsed() < LONG, "one client keeps all others out");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(is_cut(&mut stalled));
+}
+
+#[test]
+fn a_large_scrape_does_not_keep_the_thread_to_itself() {
+    let server = serve(endless_or_small());
+    let (_endless, reader) = read_endlessly(server.local_addr());
     for _ in 0..20 {
-        is_served(address);
+        is_served(server.local_addr());
     }
     drop(server);
     reader.join().expect("a reader that sees the end");

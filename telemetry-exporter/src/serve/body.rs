@@ -169,3 +169,89 @@ impl Drop for Chunk {
         self.home.set(std::mem::take(&mut self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::{Wake, Waker};
+
+    use hyper::body::Body as _;
+
+    use super::super::Limits;
+    use super::super::admission::Admission;
+    use super::*;
+
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Numbers up to `.0`, one a chunk.
+    struct Numbers(usize, usize);
+
+    impl Chunks for Numbers {
+        fn content_type(&self) -> &'static str {
+            "text/plain"
+        }
+        fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
+            assert!(buffer.is_empty());
+            self.1 += 1;
+            buffer.extend_from_slice(self.1.to_string().as_bytes());
+            Ok(if self.1 == self.0 { Step::Last } else { Step::More })
+        }
+    }
+
+    fn numbers(count: usize) -> Body {
+        let limits = Limits::default();
+        let place = Admission::new(limits).begin_scrape().expect("a place");
+        let mut source = Source::open(|| Ok(Box::new(Numbers(count, 0)))).expect("a source");
+        let mut first = Body::buffer();
+        source.next(&mut first).expect("a chunk");
+        Body::scrape(first, source, place, &Rc::new(Progress::new(limits)))
+    }
+
+    #[test]
+    fn a_body_yields_between_two_chunks() {
+        let (mut body, wakes) = (numbers(3), Arc::new(Wakes(AtomicUsize::new(0))));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut polls = Vec::new();
+        loop {
+            match Pin::new(&mut body).poll_frame(&mut cx) {
+                Poll::Pending => polls.push("yield".to_owned()),
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(frame)) => {
+                    let Ok(chunk) = frame.expect("a chunk").into_data() else { panic!("no data") };
+                    polls.push(String::from_utf8_lossy(chunk.chunk()).into_owned());
+                }
+            }
+        }
+        assert_eq!(polls, ["1", "yield", "2", "yield", "3"]);
+        assert_eq!(wakes.0.load(SeqCst), 2, "who yields asks to be polled again");
+        assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn the_buffer_of_a_written_chunk_is_where_the_next_is_made() {
+        let mut body = numbers(3);
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) else { panic!("no chunk") };
+        let Ok(chunk) = frame.into_data() else { panic!("no data") };
+        let home = body.rest.as_ref().map(|rest| rest.buffer.clone()).expect("two more chunks");
+        assert_eq!(home.take().capacity(), 0, "the chunk has it");
+        drop(chunk);
+        assert!(home.take().capacity() >= ROOM);
+    }
+
+    #[test]
+    fn a_length_is_known_only_where_the_body_is() {
+        assert_eq!(numbers(2).size_hint().exact(), None);
+        let progress = Rc::new(Progress::new(Limits::default()));
+        assert_eq!(Body::whole(b"four".to_vec(), &progress).size_hint().exact(), Some(4));
+        assert!(Body::whole(Vec::new(), &progress).is_end_stream());
+    }
+}

@@ -42,8 +42,8 @@ pub(super) async fn run(
             // A client may send its request and close its half: it still gets the response.
             .half_close(true)
             .max_headers(limits.headers)
-            .max_header_size(limits.head_bytes)
-            // Also the mark above which hyper asks for no more of a body: smaller than a chunk, so there is one.
+            // What is read before a head is complete, and the mark above which hyper asks for no more of a body: as
+            // a chunk is longer, it asks for one at a time.
             .max_buf_size(limits.head_bytes)
             .serve_connection(Transport::new(stream, progress.clone()), service)
     );
