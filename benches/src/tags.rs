@@ -158,11 +158,22 @@ pub enum Endpoint {
 impl Endpoint {
     /// Every word, with its text.
     pub const ALL: &[(Self, &'static str)] = &[
-        (Self::Accounts, "accounts"), (Self::Articles, "articles"), (Self::Baskets, "baskets"),
-        (Self::Carts, "carts"), (Self::Checkout, "checkout"), (Self::Coupons, "coupons"),
-        (Self::Deliveries, "deliveries"), (Self::Health, "health"), (Self::Invoices, "invoices"),
-        (Self::Login, "login"), (Self::Logout, "logout"), (Self::Orders, "orders"), (Self::Payments, "payments"),
-        (Self::Returns, "returns"), (Self::Search, "search"), (Self::Wishes, "wishes"),
+        (Self::Accounts, "accounts"),
+        (Self::Articles, "articles"),
+        (Self::Baskets, "baskets"),
+        (Self::Carts, "carts"),
+        (Self::Checkout, "checkout"),
+        (Self::Coupons, "coupons"),
+        (Self::Deliveries, "deliveries"),
+        (Self::Health, "health"),
+        (Self::Invoices, "invoices"),
+        (Self::Login, "login"),
+        (Self::Logout, "logout"),
+        (Self::Orders, "orders"),
+        (Self::Payments, "payments"),
+        (Self::Returns, "returns"),
+        (Self::Search, "search"),
+        (Self::Wishes, "wishes"),
     ];
 
     /// Its text.
@@ -190,8 +201,14 @@ pub enum Outcome {
 impl Outcome {
     /// Every word, with its text.
     pub const ALL: &[(Self, &'static str)] = &[
-        (Self::Ok, "ok"), (Self::Created, "created"), (Self::Empty, "empty"), (Self::Moved, "moved"),
-        (Self::Refused, "refused"), (Self::Missing, "missing"), (Self::Broken, "broken"), (Self::Busy, "busy"),
+        (Self::Ok, "ok"),
+        (Self::Created, "created"),
+        (Self::Empty, "empty"),
+        (Self::Moved, "moved"),
+        (Self::Refused, "refused"),
+        (Self::Missing, "missing"),
+        (Self::Broken, "broken"),
+        (Self::Busy, "busy"),
     ];
 
     /// Its text.
