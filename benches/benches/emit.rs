@@ -125,20 +125,30 @@ fn held(criterion: &mut Criterion) {
 }
 
 fn closure(criterion: &mut Criterion) {
-    with_handlers(criterion, "emit/no_op_closure", |n| Handler::new("bench.closure", n, None), |draw| {
-        let drawn = draw.event(Tags::few());
-        emit!(
-            "bench.closure",
-            { duration: drawn.value, size: 3_u64 },
-            { route: drawn.route, status: drawn.status }
-        );
-    });
+    with_handlers(
+        criterion,
+        "emit/no_op_closure",
+        |n| Handler::new("bench.closure", n, None),
+        |draw| {
+            let drawn = draw.event(Tags::few());
+            emit!(
+                "bench.closure",
+                { duration: drawn.value, size: 3_u64 },
+                { route: drawn.route, status: drawn.status }
+            );
+        },
+    );
     let lane = Lane::builder("bench").capacity(1 << 16).build().expect("there is a thread for a lane");
     // What the worker can't keep up with is dropped: beside the cast in `versus`, this is what an overload costs.
-    with_handlers(criterion, "emit/lane", |n| Handler::new("bench.lane_overload", n, Some(&lane)), |draw| {
-        let drawn = draw.event(Tags::few());
-        emit!("bench.lane_overload", { duration: drawn.value }, { route: drawn.route, status: drawn.status });
-    });
+    with_handlers(
+        criterion,
+        "emit/lane",
+        |n| Handler::new("bench.lane_overload", n, Some(&lane)),
+        |draw| {
+            let drawn = draw.event(Tags::few());
+            emit!("bench.lane_overload", { duration: drawn.value }, { route: drawn.route, status: drawn.status });
+        },
+    );
     alone(criterion, "emit/lane_with_room/ours", Ours.emit_to_lane(Tags::few()));
 }
 

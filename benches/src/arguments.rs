@@ -101,7 +101,10 @@ mod tests {
         let read = read(&["--quick", "--case", "span", "--case", "counter_held", "--impl", "ours", "--json", "a.json"]);
         let read = read.unwrap();
         assert!(read.quick && !read.list);
-        assert_eq!((read.cases, read.implementations), (vec!["span".into(), "counter_held".into()], vec!["ours".into()]));
+        assert_eq!(
+            (read.cases, read.implementations),
+            (vec!["span".into(), "counter_held".into()], vec!["ours".into()])
+        );
         assert_eq!((read.json, read.svg), (Some("a.json".into()), None));
     }
 

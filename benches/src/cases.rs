@@ -77,9 +77,13 @@ fn emissions() -> Vec<Definition> {
     let other = |name: &str, about: &str, shape| Definition { name: name.to_owned(), about: about.to_owned(), shape };
     let two_of_many = |one: &dyn Implementation| one.counter_two_tags(Tags::many());
     vec![
-        operations("emit_disabled", "an event or a count that nobody wants, literal tags", ONE_AND_TWO, NOTHING, |one| {
-            one.emit_disabled()
-        }),
+        operations(
+            "emit_disabled",
+            "an event or a count that nobody wants, literal tags",
+            ONE_AND_TWO,
+            NOTHING,
+            |one| one.emit_disabled(),
+        ),
         operations("emit_disabled_two_tags", "the same with 2 tags of the moment", ONE_AND_TWO, NOTHING, |one| {
             one.emit_disabled_two_tags(Tags::few())
         }),
@@ -125,9 +129,13 @@ fn emissions() -> Vec<Definition> {
             of(Tags::words, BOTH),
             |one| one.counter_and_histogram_enum_tags(),
         ),
-        operations("gauge_set", "a gauge whose handle is held", ONE_AND_TWO, Expected { gauge: true, ..NOTHING }, |one| {
-            one.gauge_set()
-        }),
+        operations(
+            "gauge_set",
+            "a gauge whose handle is held",
+            ONE_AND_TWO,
+            Expected { gauge: true, ..NOTHING },
+            |one| one.gauge_set(),
+        ),
         operations("spiral_mark", "a count over a sliding window, handle held", ONE_AND_TWO, NOTHING, |one| {
             one.spiral_mark()
         }),
@@ -149,10 +157,7 @@ fn emissions() -> Vec<Definition> {
         other(
             "emit_after_thread_churn",
             "a counter, 2 tags, 128 series, after 1,024 threads have come and gone",
-            Shape::AfterThreads {
-                make: |one| one.counter_two_tags(Tags::few()),
-                expected: of(Tags::few, COUNTER),
-            },
+            Shape::AfterThreads { make: |one| one.counter_two_tags(Tags::few()), expected: of(Tags::few, COUNTER) },
         ),
     ]
 }

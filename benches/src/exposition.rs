@@ -55,7 +55,10 @@ mod tests {
     fn samples_are_read_with_their_labels() {
         let text = "# TYPE a counter\na_total{x=\"1\",le=\"+Inf\"} 3\nb 2.5 1700000000\n\n# EOF\n";
         let read: Vec<_> = lines(text).map(Result::unwrap).collect();
-        assert_eq!((read[0].name, read[0].label("x"), read[0].label("le"), read[0].value), ("a_total", "1", "+Inf", 3.0));
+        assert_eq!(
+            (read[0].name, read[0].label("x"), read[0].label("le"), read[0].value),
+            ("a_total", "1", "+Inf", 3.0)
+        );
         assert_eq!((read[1].name, read[1].label("x"), read[1].value), ("b", "", 2.5));
         assert_eq!(read.len(), 2);
     }

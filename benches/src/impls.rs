@@ -7,8 +7,8 @@ use crate::implementation::Implementation;
 pub mod fastmetrics;
 pub mod limits;
 pub mod measured;
-pub mod metriken;
 pub mod metrics;
+pub mod metriken;
 pub mod opentelemetry;
 pub mod ours;
 pub mod prometheus;
@@ -50,5 +50,8 @@ pub fn all() -> Vec<Box<dyn Implementation>> {
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("measured 0.1", "needs Rust 1.98; 0.0.25 is measured instead"),
     ("metrique", "writes one record for each unit of work and keeps no totals that a scraper could read"),
-    ("metriken with tags", "has no way from tags to a series: its families give out handles, and each call makes a new member"),
+    (
+        "metriken with tags",
+        "has no way from tags to a series: its families give out handles, and each call makes a new member",
+    ),
 ];

@@ -91,9 +91,8 @@ impl Ledger {
                 let (route, status) = tags.map_or(("", ""), |tags| tags.pair(series));
                 format!("{what}{{route={route:?},status={status:?}}}")
             };
-            let differs = |what: &str, shown: f64, done: f64| {
-                Err(format!("{} shows {shown}, and {done} is right", name(what)))
-            };
+            let differs =
+                |what: &str, shown: f64, done: f64| Err(format!("{} shows {shown}, and {done} is right", name(what)));
             #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^53.
             let count = tally.count as f64;
             if expected.counter && shown.counters[series] != count {
@@ -113,7 +112,11 @@ impl Ledger {
                     if shown.buckets[series][at] != cumulative as f64 {
                         let bound = BOUNDS.get(at).map_or("+Inf".to_owned(), ToString::to_string);
                         let what = format!("the bucket up to {bound} of latency_seconds");
-                        return differs(&what, shown.buckets[series][at], f64::from(u32::try_from(cumulative).unwrap_or(u32::MAX)));
+                        return differs(
+                            &what,
+                            shown.buckets[series][at],
+                            f64::from(u32::try_from(cumulative).unwrap_or(u32::MAX)),
+                        );
                     }
                 }
             }
@@ -138,8 +141,7 @@ struct Shown {
 impl Shown {
     fn read(text: &str, tags: Option<&Tags>) -> Result<Self, String> {
         let series = tags.map_or(1, Tags::pairs);
-        let numbers: HashMap<(&str, &str), usize> =
-            tags.map(|tags| tags.iter().zip(0..).collect()).unwrap_or_default();
+        let numbers: HashMap<(&str, &str), usize> = tags.map(|tags| tags.iter().zip(0..).collect()).unwrap_or_default();
         let mut shown = Self {
             counters: vec![0.0; series],
             counts: vec![0.0; series],

@@ -54,12 +54,23 @@ impl Unit {
 impl Row {
     /// The row of some samples, of which there is at least one; else `None`.
     #[must_use]
-    pub fn of(case: &str, implementation: &str, kind: Kind, threads: usize, unit: Unit, samples: &[f64]) -> Option<Self> {
+    pub fn of(
+        case: &str,
+        implementation: &str,
+        kind: Kind,
+        threads: usize,
+        unit: Unit,
+        samples: &[f64],
+    ) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (first, last) = (*sorted.first()?, *sorted.last()?);
         let middle = sorted.len() / 2;
-        let value = if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] };
+        let value = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        } else {
+            sorted[middle]
+        };
         let (case, implementation) = (case.to_owned(), implementation.to_owned());
         Some(Self { case, implementation, kind, threads, value, range: (first, last), unit })
     }

@@ -105,8 +105,8 @@ impl Draw {
     #[allow(clippy::cast_possible_truncation)] // Indexes are below the lengths.
     pub fn event<'t>(&mut self, tags: &'t Tags) -> Drawn<'t> {
         let bits = self.next();
-        let route = ((bits >> 32) * tags.routes.len() as u64 >> 32) as usize;
-        let status = ((bits & 0xFFFF_FFFF) * tags.statuses.len() as u64 >> 32) as usize;
+        let route = (((bits >> 32) * tags.routes.len() as u64) >> 32) as usize;
+        let status = (((bits & 0xFFFF_FFFF) * tags.statuses.len() as u64) >> 32) as usize;
         Drawn {
             route: &tags.routes[route],
             status: &tags.statuses[status],
@@ -127,8 +127,8 @@ impl Draw {
     #[allow(clippy::cast_possible_truncation)] // Indexes are below the lengths.
     pub const fn words(&mut self) -> (Endpoint, Outcome, f64) {
         let bits = self.next();
-        let route = (bits >> 32) * Endpoint::ALL.len() as u64 >> 32;
-        let status = (bits & 0xFFFF_FFFF) * Outcome::ALL.len() as u64 >> 32;
+        let route = ((bits >> 32) * Endpoint::ALL.len() as u64) >> 32;
+        let status = ((bits & 0xFFFF_FFFF) * Outcome::ALL.len() as u64) >> 32;
         (Endpoint::ALL[route as usize].0, Outcome::ALL[status as usize].0, VALUES[(bits >> 8 & 15) as usize])
     }
 }
@@ -158,11 +158,22 @@ pub enum Endpoint {
 impl Endpoint {
     /// Every word, with its text.
     pub const ALL: &[(Self, &'static str)] = &[
-        (Self::Accounts, "accounts"), (Self::Articles, "articles"), (Self::Baskets, "baskets"),
-        (Self::Carts, "carts"), (Self::Checkout, "checkout"), (Self::Coupons, "coupons"),
-        (Self::Deliveries, "deliveries"), (Self::Health, "health"), (Self::Invoices, "invoices"),
-        (Self::Login, "login"), (Self::Logout, "logout"), (Self::Orders, "orders"), (Self::Payments, "payments"),
-        (Self::Returns, "returns"), (Self::Search, "search"), (Self::Wishes, "wishes"),
+        (Self::Accounts, "accounts"),
+        (Self::Articles, "articles"),
+        (Self::Baskets, "baskets"),
+        (Self::Carts, "carts"),
+        (Self::Checkout, "checkout"),
+        (Self::Coupons, "coupons"),
+        (Self::Deliveries, "deliveries"),
+        (Self::Health, "health"),
+        (Self::Invoices, "invoices"),
+        (Self::Login, "login"),
+        (Self::Logout, "logout"),
+        (Self::Orders, "orders"),
+        (Self::Payments, "payments"),
+        (Self::Returns, "returns"),
+        (Self::Search, "search"),
+        (Self::Wishes, "wishes"),
     ];
 
     /// Its text.
@@ -190,8 +201,14 @@ pub enum Outcome {
 impl Outcome {
     /// Every word, with its text.
     pub const ALL: &[(Self, &'static str)] = &[
-        (Self::Ok, "ok"), (Self::Created, "created"), (Self::Empty, "empty"), (Self::Moved, "moved"),
-        (Self::Refused, "refused"), (Self::Missing, "missing"), (Self::Broken, "broken"), (Self::Busy, "busy"),
+        (Self::Ok, "ok"),
+        (Self::Created, "created"),
+        (Self::Empty, "empty"),
+        (Self::Moved, "moved"),
+        (Self::Refused, "refused"),
+        (Self::Missing, "missing"),
+        (Self::Broken, "broken"),
+        (Self::Busy, "busy"),
     ];
 
     /// Its text.

@@ -39,10 +39,8 @@ fn main() -> ExitCode {
         list(&cases, &implementations);
         return ExitCode::SUCCESS;
     }
-    let chosen: Vec<&Definition> = cases
-        .iter()
-        .filter(|case| arguments.cases.is_empty() || arguments.cases.contains(&case.name))
-        .collect();
+    let chosen: Vec<&Definition> =
+        cases.iter().filter(|case| arguments.cases.is_empty() || arguments.cases.contains(&case.name)).collect();
     if arguments.worker {
         return work(chosen[0], implementations, &arguments);
     }
@@ -76,7 +74,8 @@ fn list(cases: &[Definition], implementations: &[Box<dyn Implementation>]) {
 
 /// Measures one case in this process, and hands the rows to the parent, a line for each.
 fn work(case: &Definition, implementations: Vec<Box<dyn Implementation>>, arguments: &Arguments) -> ExitCode {
-    let chosen = |name: &str| arguments.implementations.is_empty() || arguments.implementations.iter().any(|one| one == name);
+    let chosen =
+        |name: &str| arguments.implementations.is_empty() || arguments.implementations.iter().any(|one| one == name);
     let implementations: Vec<_> = implementations.into_iter().filter(|one| chosen(one.name())).collect();
     let outcome = measure(case, &implementations, pace(arguments));
     outcome.rows.iter().filter(|row| chosen(&row.implementation)).for_each(|row| println!("{}", row.to_message()));
@@ -109,7 +108,9 @@ fn run(cases: &[&Definition], arguments: &Arguments) -> Result<bool, Box<dyn Err
         }
         let rows = String::from_utf8_lossy(&output.stdout)
             .lines()
-            .map(|line| serde_json::from_str(line).ok().and_then(|message| Row::from_message(&message)).ok_or(line.to_owned()))
+            .map(|line| {
+                serde_json::from_str(line).ok().and_then(|message| Row::from_message(&message)).ok_or(line.to_owned())
+            })
             .collect::<Result<Vec<Row>, String>>()
             .map_err(|line| format!("{}: a row that can't be read: {line}", case.name))?;
         if !rows.is_empty() {

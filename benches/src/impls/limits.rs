@@ -191,17 +191,22 @@ limit!(InstantNow, "instant-now", "what reading the clock costs: twice for a spa
     }
 });
 
-limit!(Print, "fingerprint", "a hand-written table of hashes of both tags, without their text, and a shared word each", {
-    fn counter_two_tags(&self, tags: &'static Tags) -> Setup {
-        let table = Arc::new(Fingerprints::new(tags));
-        let read = Arc::clone(&table);
-        let count = move |draw: &mut Draw| {
-            let drawn = draw.event(tags);
-            table.count(drawn.route, drawn.status);
-        };
-        each(count, move || Counted::Total(read.total()))
+limit!(
+    Print,
+    "fingerprint",
+    "a hand-written table of hashes of both tags, without their text, and a shared word each",
+    {
+        fn counter_two_tags(&self, tags: &'static Tags) -> Setup {
+            let table = Arc::new(Fingerprints::new(tags));
+            let read = Arc::clone(&table);
+            let count = move |draw: &mut Draw| {
+                let drawn = draw.event(tags);
+                table.count(drawn.route, drawn.status);
+            };
+            each(count, move || Counted::Total(read.total()))
+        }
     }
-});
+);
 
 /// Words found by a hash of tags. A library could not do it like this: two pairs with one hash would be one.
 struct Fingerprints {
@@ -303,16 +308,21 @@ impl Case for Sending {
     }
 }
 
-limit!(Text, "text", "the text of the labels and a word for each value, side by side; for a render, a copy of such bytes", {
-    fn counter_series(&self, series: usize) -> StoreSetup {
-        text(series, 1, 86)
-    }
+limit!(
+    Text,
+    "text",
+    "the text of the labels and a word for each value, side by side; for a render, a copy of such bytes",
+    {
+        fn counter_series(&self, series: usize) -> StoreSetup {
+            text(series, 1, 86)
+        }
 
-    fn histogram_series(&self, series: usize) -> StoreSetup {
-        // Eleven bounds, the bucket beyond them, and the sum.
-        text(series, 13, 1_525)
+        fn histogram_series(&self, series: usize) -> StoreSetup {
+            // Eleven bounds, the bucket beyond them, and the sum.
+            text(series, 13, 1_525)
+        }
     }
-});
+);
 
 /// Keeps label text and `words` words for each series; renders by copying `bytes` for each.
 fn text(series: usize, words: usize, bytes: usize) -> StoreSetup {

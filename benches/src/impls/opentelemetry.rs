@@ -29,7 +29,11 @@ struct Provider {
 impl Provider {
     fn new(series: usize) -> Result<Self, Box<dyn Error>> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().scope_info_enabled(false).build()?;
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build()?;
         // Its own limit is 2,000 series, with the overflow among them.
         let limit = move |_: &Instrument| Stream::builder().with_cardinality_limit(series + 2).build().ok();
         let provider = SdkMeterProvider::builder().with_reader(exporter).with_view(limit).build();

@@ -1,7 +1,7 @@
 //! Ours, as an application uses it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use telemetry_core::handler::attachment;
@@ -84,10 +84,7 @@ fn room(tags: &Tags) -> u32 {
 /// # Errors
 ///
 /// When a definition can't become a metric.
-pub fn emitting(
-    metrics: impl IntoIterator<Item = Metric>,
-    emit: impl Fn(&mut Draw) + Send + Sync + 'static,
-) -> Setup {
+pub fn emitting(metrics: impl IntoIterator<Item = Metric>, emit: impl Fn(&mut Draw) + Send + Sync + 'static) -> Setup {
     let attached = Attached::new(metrics)?;
     exposed(emit, move || attached.text())
 }
@@ -128,10 +125,13 @@ impl Implementation for Ours {
     fn emit_disabled(&self) -> Setup {
         // Somebody listens, to something else.
         let attached = Attached::new([requests("bench.something_else")])?;
-        each(|_| emit!("bench.disabled", { duration: 0.02 }, { route: "/", status: "ok" }), move || {
-            let _ = &attached;
-            Counted::Nothing
-        })
+        each(
+            |_| emit!("bench.disabled", { duration: 0.02 }, { route: "/", status: "ok" }),
+            move || {
+                let _ = &attached;
+                Counted::Nothing
+            },
+        )
     }
 
     fn emit_disabled_two_tags(&self, tags: &'static Tags) -> Setup {

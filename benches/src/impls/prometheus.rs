@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 
-use prometheus::local::{LocalIntCounterVec, LocalHistogram};
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::local::{LocalHistogram, LocalIntCounterVec};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
 
 use crate::case::{Case, Counted, Format, Setup, StoreSetup, exposed, stored};
 use crate::implementation::{Implementation, Kind};

@@ -21,10 +21,13 @@ pub(super) fn pattern() -> Pattern {
                 name: "ours",
                 kind: Kind::Ours,
                 setup: || {
-                    emitting([requests(EVENT).tags(["route", "status"]), latency(EVENT).tags(["route", "status"])], |draw| {
-                        let drawn = draw.event(Tags::few());
-                        emit!("bench.checkout", { duration: drawn.value, items: 3_u64 }, { route: drawn.route, status: drawn.status });
-                    })
+                    emitting(
+                        [requests(EVENT).tags(["route", "status"]), latency(EVENT).tags(["route", "status"])],
+                        |draw| {
+                            let drawn = draw.event(Tags::few());
+                            emit!("bench.checkout", { duration: drawn.value, items: 3_u64 }, { route: drawn.route, status: drawn.status });
+                        },
+                    )
                 },
             },
             Variant {
