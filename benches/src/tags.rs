@@ -105,8 +105,8 @@ impl Draw {
     #[allow(clippy::cast_possible_truncation)] // Indexes are below the lengths.
     pub fn event<'t>(&mut self, tags: &'t Tags) -> Drawn<'t> {
         let bits = self.next();
-        let route = ((bits >> 32) * tags.routes.len() as u64 >> 32) as usize;
-        let status = ((bits & 0xFFFF_FFFF) * tags.statuses.len() as u64 >> 32) as usize;
+        let route = (((bits >> 32) * tags.routes.len() as u64) >> 32) as usize;
+        let status = (((bits & 0xFFFF_FFFF) * tags.statuses.len() as u64) >> 32) as usize;
         Drawn {
             route: &tags.routes[route],
             status: &tags.statuses[status],
@@ -127,8 +127,8 @@ impl Draw {
     #[allow(clippy::cast_possible_truncation)] // Indexes are below the lengths.
     pub const fn words(&mut self) -> (Endpoint, Outcome, f64) {
         let bits = self.next();
-        let route = (bits >> 32) * Endpoint::ALL.len() as u64 >> 32;
-        let status = (bits & 0xFFFF_FFFF) * Outcome::ALL.len() as u64 >> 32;
+        let route = ((bits >> 32) * Endpoint::ALL.len() as u64) >> 32;
+        let status = ((bits & 0xFFFF_FFFF) * Outcome::ALL.len() as u64) >> 32;
         (Endpoint::ALL[route as usize].0, Outcome::ALL[status as usize].0, VALUES[(bits >> 8 & 15) as usize])
     }
 }

@@ -81,7 +81,7 @@ where
     L: Clone + Eq + Hash + EncodeLabelSet + LabelSetSchema + Send + Sync + 'static,
 {
     let counters = Family::<L, Counter>::default();
-    registry.register("requests", "Requests", counters.clone())?;
+    registry.register("requests_total", "Requests", counters.clone())?;
     Ok(counters)
 }
 
@@ -109,7 +109,7 @@ impl Implementation for Fastmetrics {
 
     fn counter_held(&self) -> Setup {
         let (mut registry, counter) = (Registry::default(), Counter::<u64>::default());
-        registry.register("requests", "Requests", counter.clone())?;
+        registry.register("requests_total", "Requests", counter.clone())?;
         exposed(move |_| counter.inc(), move || text(&registry, Format::Text))
     }
 

@@ -178,35 +178,42 @@ pub(super) fn measure_after_threads(
     check(&runnings, expected, rows, outcome);
 }
 
-/// Counts of operations by how long they took: each nanosecond up to a limit, and those beyond.
+/// Counts of operations by how long they took: each nanosecond of the first millisecond, then each microsecond of the
+/// first second, and those beyond.
 struct Latencies {
-    counts: Vec<u64>,
+    nanos: Vec<u64>,
+    micros: Vec<u64>,
 }
 
 impl Latencies {
-    const MOST: usize = 1 << 20;
+    const FINE: usize = 1_000_000;
 
     fn new() -> Self {
-        Self { counts: vec![0; Self::MOST + 1] }
+        Self { nanos: vec![0; Self::FINE], micros: vec![0; Self::FINE + 1] }
     }
 
     fn record(&mut self, took: Duration) {
         let nanos = usize::try_from(took.as_nanos()).unwrap_or(usize::MAX);
-        self.counts[nanos.min(Self::MOST)] += 1;
+        match self.nanos.get_mut(nanos) {
+            Some(count) => *count += 1,
+            None => self.micros[(nanos / 1000).min(Self::FINE)] += 1,
+        }
     }
 
-    /// The time that 999 of 1000 operations did not exceed.
-    #[allow(clippy::cast_precision_loss)] // Below 2^21.
+    /// The nanoseconds that 999 of 1000 operations did not exceed.
+    #[allow(clippy::cast_precision_loss)] // Far below 2^53.
     fn p999(&self) -> f64 {
-        let total: u64 = self.counts.iter().sum();
+        let total: u64 = self.nanos.iter().chain(&self.micros).sum();
         let mut left = total - total / 1000;
-        for (nanos, count) in self.counts.iter().enumerate() {
+        let fine = self.nanos.iter().enumerate();
+        let coarse = self.micros.iter().enumerate().map(|(micros, count)| (micros * 1000, count));
+        for (nanos, count) in fine.chain(coarse) {
             if *count >= left {
                 return nanos as f64;
             }
             left -= count;
         }
-        Self::MOST as f64
+        0.0
     }
 }
 
@@ -278,5 +285,7 @@ mod tests {
         latencies.record(Duration::from_nanos(70));
         latencies.record(Duration::from_secs(1));
         assert_eq!(latencies.p999(), 70.0);
+        (0..9).for_each(|_| latencies.record(Duration::from_millis(3)));
+        assert_eq!(latencies.p999(), 3_000_000.0);
     }
 }
