@@ -193,20 +193,16 @@ impl Builder {
     ///
     /// [`ServeError`] tells what stood in the way; nothing is left behind.
     pub fn serve(self, exposition: impl Exposition) -> Result<Server, ServeError> {
-        let listener = self.address.bind()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(|source| ServeError::Runtime { source })?;
-        let (listener, address) = {
+        let listener = {
             let _entered = runtime.enter();
-            listener
-                .set_nonblocking(true)
-                .and_then(|()| listener.local_addr())
-                .and_then(|address| Ok((tokio::net::TcpListener::from_std(listener)?, address)))
-                .map_err(|source| ServeError::Runtime { source })?
+            self.address.bind()?
         };
+        let address = listener.local_addr().map_err(|source| ServeError::Runtime { source })?;
         let site = route::Site::new(Box::new(exposition), &self.title, self.limits);
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();

@@ -115,9 +115,9 @@ fn a_client_that_does_not_read_is_cut_and_costs_a_few_chunks() {
     is_served(server.local_addr());
     assert!(is_cut(&mut stalled));
     is_served(server.local_addr());
-    // What the system's buffers took is asked for, and one more; the rest of the 800 never is. On Linux they take 6 MB
-    // by default, 10 MB at most.
-    assert!(asked.load(SeqCst) < 400, "{asked:?} chunks were made for nobody");
+    // What the system's buffers take is asked for, and one more; the rest of the 800 never is. Most of it is the
+    // client's own buffer, on Linux 6 MB at most.
+    assert!(asked.load(SeqCst) < 200, "{asked:?} chunks were made for nobody");
 }
 
 #[test]

@@ -2,7 +2,14 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+/// What the system keeps of a response on its way, in bytes: four chunks.
+const SEND_BUFFER: u32 = 256 * 1024;
+/// How many clients the system lets wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Where a server listens: an address, or its text.
 ///
@@ -19,12 +26,12 @@ enum Form {
 
 impl Address {
     /// The loopback address, with the port that OpenTelemetry assigns to Prometheus exporters.
-    pub const DEFAULT: Self = Self(Form::Socket(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)));
+    pub const DEFAULT: Self = Self(Form::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)));
 
-    /// Binds without `SO_REUSEPORT`: two servers on one port would each show half of the scrapes.
+    /// Listens, within a runtime. Without `SO_REUSEPORT`: two servers on one port would each show half of the scrapes.
     pub(super) fn bind(self) -> Result<TcpListener, ServeError> {
         let address = self.resolve()?;
-        TcpListener::bind(address).map_err(|source| match source.kind() {
+        listen(address).map_err(|source| match source.kind() {
             ErrorKind::AddrInUse => ServeError::Taken { address, source },
             ErrorKind::PermissionDenied => ServeError::Denied { address, source },
             ErrorKind::AddrNotAvailable => ServeError::Foreign { address, source },
@@ -42,6 +49,18 @@ impl Address {
         }
         look_up(&text).map_err(|source| ServeError::Address { text, source })
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart does not wait for the last connections of its predecessor. Elsewhere the option lets two listen.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it. The system's own choice grows to megabytes for each client that does not read, and makes
+    // a client that reads slowly look for seconds as if it did not. Without the option it works all the same.
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The address of a host name and a port.

@@ -64,7 +64,7 @@ impl Limits {
     ///
     /// A client beyond it is not refused: the connection that has waited longest without use makes room. That is one
     /// idle between requests; else one that has not sent its request within a quarter of a second; else one whose
-    /// client has read nothing for half a second. While all are in use, the client waits in the listener's queue.
+    /// client has read nothing for a second. While all are in use, the client waits in the listener's queue.
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: connections.max(1), ..self }
     }
