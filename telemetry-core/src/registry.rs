@@ -326,15 +326,14 @@ impl Scrape {
         // The step before may have been long ago: whatever threads that were joined since have counted is to be seen.
         self.reader.refresh();
         let moment = Moment::new(&self.clock);
-        // Acquire: pairs with the release in `set_back`.
-        let has_baselines = entry.has_baselines.load(Ordering::Acquire);
         for _ in 0..STEP {
             let Some(row) = walk.next() else {
                 self.walk = None;
                 self.next += 1;
                 return true;
             };
-            if has_baselines && !entry.set_baseline(&mut self.reader, row) {
+            // Acquire: pairs with the release in `set_back`.
+            if entry.has_baselines.load(Ordering::Acquire) && !entry.set_baseline(&mut self.reader, row) {
                 continue;
             }
             let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
@@ -371,6 +370,9 @@ impl Entry {
         reader.take_off(None);
         let mut baselines = self.baselines.lock();
         let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return true };
+        // What is taken off may have been read from shards that are newer than what the reader knows of: without them it
+        // would be more than the reader finds.
+        reader.refresh();
         if baseline.removed {
             if !baseline.cells.has_changed(reader) {
                 return false;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use telemetry_core::family::Family;
 use telemetry_core::instrument::{Counter, Sum};
 use telemetry_core::metric::{counter, distribution, sum};
+use telemetry_core::scrape::{Sample, Series, Total, Visit};
 use telemetry_core::{Clock, Dispatch, Registry, emit};
 
 /// V8, V9: a series that was reset and then forgotten leaves nothing behind for the series that gets its cells.
@@ -58,4 +60,49 @@ fn metrics_of_the_same_rows_are_reset_one_by_one() {
     assert_eq!(totals(), [2.0, 0.0, 7.0]);
     emit(1);
     assert_eq!(totals(), [3.0, 1.0, 8.0]);
+}
+
+/// Runs something when the first series is shown, and keeps the total of the last.
+struct Meanwhile<F> {
+    run: Option<F>,
+    last: Option<Total>,
+}
+
+impl<F: FnOnce()> Visit for Meanwhile<F> {
+    fn family(&mut self, _: &Family) {}
+
+    fn series(&mut self, series: &Series<'_>) {
+        if let Some(run) = self.run.take() {
+            run();
+        }
+        if let Sample::Total(total) = series.sample {
+            self.last = Some(total);
+        }
+    }
+}
+
+/// V9: a series that is reset while a scrape is on its way there holds what came after, whoever had added before.
+#[test]
+fn a_reset_in_the_midst_of_a_scrape_takes_off_no_more_than_is_read() {
+    let registry = Registry::new();
+    let jobs = registry.register::<Counter>(counter("jobs").tags(["queue"]).limit(10_000)).unwrap();
+    // So many that the last ones lie in cells that no other thread has.
+    let queues: Vec<Counter> = (0..5_000).map(|n| jobs.with([n.to_string().as_str()]).unwrap()).collect();
+    queues.iter().for_each(|queue| queue.add(3));
+    let last = queues.last().unwrap();
+    let mut scrape = registry.scrape();
+    // Up to the step that shows the last ones.
+    for _ in 0..5_000 / 256 {
+        assert!(scrape.step(&mut Meanwhile::<fn()> { run: None, last: None }));
+    }
+    let mut meanwhile = Meanwhile {
+        run: Some(|| {
+            std::thread::scope(|scope| scope.spawn(|| last.add(5)).join().unwrap());
+            assert_eq!(registry.reset("jobs", &[("queue", "4999")]), 1);
+            last.add(2);
+        }),
+        last: None,
+    };
+    scrape.step(&mut meanwhile);
+    assert_eq!(meanwhile.last, Some(Total::U64(2)));
 }
