@@ -55,7 +55,7 @@ impl Model {
     /// What an emitter does: the row that was found, after it was read.
     fn find(&self, key: usize) -> Option<usize> {
         let _section = self.section.enter();
-        let found = self.index.find(HASHES[key], |address| {
+        let found = self.index.find(HASHES[key], &|address| {
             // SAFETY: loom checks that nobody writes.
             self.rows[row(address)].with(|content| unsafe { *content } == key + 1)
         });
