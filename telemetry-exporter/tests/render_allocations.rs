@@ -70,14 +70,13 @@ fn registry(series: u32) -> Registry {
 #[test]
 fn a_scrape_allocates_for_no_series() {
     let (few, many) = (registry(500), registry(20_000));
-    let scrapes: [fn(&Registry) -> (u64, usize); 2] = [
-        |registry| scrape(registry, Text::<Prometheus>::new()),
-        |registry| scrape(registry, Text::<OpenMetrics>::new()),
-    ];
-    for scrape in scrapes {
-        let (of_few, _) = scrape(&few);
-        let (of_many, room) = scrape(&many);
-        assert!(of_many <= of_few + 16, "{of_few} allocations for 500 series, {of_many} for 20,000");
-        assert!(room <= 8 * CHUNK, "the buffer grew to {room} bytes");
+    let text = || Text::<Prometheus>::new();
+    let openmetrics = || Text::<OpenMetrics>::new();
+    for (of_few, of_many) in
+        [(scrape(&few, text()), scrape(&many, text())), (scrape(&few, openmetrics()), scrape(&many, openmetrics()))]
+    {
+        let (few, many) = (of_few.0, of_many.0);
+        assert!(many <= few + 16, "{few} allocations for 500 series, {many} for 20,000");
+        assert!(of_many.1 <= 8 * CHUNK, "the buffer grew to {} bytes", of_many.1);
     }
 }

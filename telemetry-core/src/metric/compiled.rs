@@ -174,7 +174,12 @@ impl Plan {
             return Err(error(Fault::Units(from, into)));
         }
         let description = metric.description.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| {
-            match (field.map(|field| field.description), event.as_str()) {
+            // A metric that counts events means what the event means.
+            let said = match &measurement {
+                Some(_) => field.map(|field| field.description),
+                None => known.all.iter().map(|known| known.description()).find(|text| !text.is_empty()),
+            };
+            match (said, event.as_str()) {
                 (Some(text), _) if !text.is_empty() => text.to_owned(),
                 (_, "") => format!("{} held by the application.", capitalized(metric.kind.name())),
                 (_, event) => match &measurement {
