@@ -30,7 +30,7 @@ impl Pace {
         Self { rounds: 9, round: Duration::from_millis(100), patience: Duration::from_secs(55), least: 3 };
     /// Everything within three minutes.
     pub const QUICK: Self =
-        Self { rounds: 3, round: Duration::from_millis(20), patience: Duration::from_secs(3), least: 1 };
+        Self { rounds: 3, round: Duration::from_millis(20), patience: Duration::from_secs(2), least: 1 };
 
     /// The rounds, as long as there is patience.
     fn rounds(self) -> impl Iterator<Item = usize> {
@@ -61,9 +61,16 @@ struct Entrant {
     case: Box<dyn Case>,
 }
 
-/// Measures a case with those of the implementations that do it.
+/// Measures a case with those of the implementations that do it; `wanted` chooses by name, variants of patterns too.
 #[must_use]
-pub fn measure(definition: &Definition, implementations: &[Box<dyn Implementation>], pace: Pace) -> Outcome {
+pub fn measure(
+    definition: &Definition,
+    mut implementations: Vec<Box<dyn Implementation>>,
+    wanted: impl Fn(&str) -> bool,
+    pace: Pace,
+) -> Outcome {
+    implementations.retain(|one| wanted(one.name()));
+    let implementations = &implementations[..];
     let mut outcome = Outcome::default();
     let name = definition.name.as_str();
     let mut enter = |make: &dyn Fn(&dyn Implementation) -> Setup| {
@@ -100,8 +107,7 @@ pub fn measure(definition: &Definition, implementations: &[Box<dyn Implementatio
         }
         Shape::Pattern(pattern) => {
             let mut entrants = Vec::new();
-            // Filters choose implementations by name; a variant of a pattern has one too.
-            for variant in &pattern.variants {
+            for variant in pattern.variants.iter().filter(|variant| wanted(variant.name)) {
                 match (variant.setup)() {
                     Ok(Some(case)) => entrants.push(Entrant { name: variant.name, kind: variant.kind, case }),
                     Ok(None) => {}

@@ -74,11 +74,11 @@ fn list(cases: &[Definition], implementations: &[Box<dyn Implementation>]) {
 
 /// Measures one case in this process, and hands the rows to the parent, a line for each.
 fn work(case: &Definition, implementations: Vec<Box<dyn Implementation>>, arguments: &Arguments) -> ExitCode {
-    let chosen =
-        |name: &str| arguments.implementations.is_empty() || arguments.implementations.iter().any(|one| one == name);
-    let implementations: Vec<_> = implementations.into_iter().filter(|one| chosen(one.name())).collect();
-    let outcome = measure(case, &implementations, pace(arguments));
-    outcome.rows.iter().filter(|row| chosen(&row.implementation)).for_each(|row| println!("{}", row.to_message()));
+    let wanted = |name: &str| {
+        arguments.implementations.is_empty() || arguments.implementations.iter().any(|wanted| wanted == name)
+    };
+    let outcome = measure(case, implementations, wanted, pace(arguments));
+    outcome.rows.iter().for_each(|row| println!("{}", row.to_message()));
     outcome.faults.iter().for_each(|fault| eprintln!("versus: {}: {fault}", case.name));
     if outcome.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

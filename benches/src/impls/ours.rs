@@ -91,7 +91,7 @@ pub fn emitting(metrics: impl IntoIterator<Item = Metric>, emit: impl Fn(&mut Dr
 
 #[derive(Event)]
 #[event(name = "bench.enum_counter")]
-struct Counted2 {
+struct Requested {
     #[tag]
     route: Endpoint,
     #[tag]
@@ -162,7 +162,7 @@ impl Implementation for Ours {
     fn counter_enum_tags(&self) -> Setup {
         emitting([requests("bench.enum_counter").tags(TAGS)], |draw| {
             let (route, status, _) = draw.words();
-            Counted2 { route, status }.emit();
+            Requested { route, status }.emit();
         })
     }
 
