@@ -98,7 +98,8 @@ fn an_event_of_the_overflow_series_allocates_nothing() {
 fn an_event_that_a_rule_lets_pass_allocates_nothing() {
     let registry = Registry::new();
     let dispatch = Dispatch::new();
-    let metric = sum("cost").event("memory.request").tags(["route", "status"]).keep(|event| event.tag("route").is_some());
+    let metric =
+        sum("cost").event("memory.request").tags(["route", "status"]).keep(|event| event.tag("route").is_some());
     let metric = metric.value(|event| event.measurement("bytes"));
     registry.aggregator([metric]).unwrap().attach_to(&dispatch, "metrics").unwrap();
     assert_eq!(asked_of_the_allocator(&dispatch, || emit_one("/kept", 200)), 0);
