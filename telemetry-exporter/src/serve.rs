@@ -72,6 +72,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 pub use address::{Address, ServeError};
@@ -198,8 +199,9 @@ impl Builder {
             .enable_time()
             .build()
             .map_err(|source| ServeError::Runtime { source })?;
+        let runtime = NotBegun(Some(runtime));
         let listener = {
-            let _entered = runtime.enter();
+            let _entered = runtime.0.as_ref().map(Runtime::enter);
             self.address.bind()?
         };
         let address = listener.local_addr().map_err(|source| ServeError::Runtime { source })?;
@@ -209,6 +211,7 @@ impl Builder {
         let thread = thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
+                let Some(runtime) = { runtime }.0.take() else { return };
                 let cut = {
                     let local = tokio::task::LocalSet::new();
                     local.block_on(&runtime, listener::run(listener, site, stopped))
@@ -220,6 +223,18 @@ impl Builder {
             })
             .map_err(|source| ServeError::Thread { source })?;
         Ok(Server { address, running: Some(Running { stop, thread, ended: Mutex::new(ended) }) })
+    }
+}
+
+/// The runtime of an endpoint that has not begun. When it can't, the caller may be in a runtime of its own, where another
+/// one must not be dropped: that would wait for it.
+struct NotBegun(Option<Runtime>);
+
+impl Drop for NotBegun {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

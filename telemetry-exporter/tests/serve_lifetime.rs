@@ -64,6 +64,15 @@ fn a_port_that_is_taken_is_an_error_that_names_the_address() {
     let _second = Server::bind(taken, one()).expect("it is free again");
 }
 
+/// A runtime may not be dropped within another; that of the endpoint that can't be is given up instead.
+#[test]
+fn a_port_that_is_taken_is_an_error_within_a_runtime_too() {
+    let first = serve_one();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let error = runtime.block_on(async { Server::bind(first.local_addr(), one()).expect_err("it is taken") });
+    assert!(matches!(error, ServeError::Taken { .. }), "{error:?}");
+}
+
 #[test]
 fn text_that_is_no_address_is_an_error_that_names_it() {
     for bad in ["", "here", "127.0.0.1", ":9464", "127.0.0.1:99999", "127.0.0.1:-1", "[::1:80", "http://127.0.0.1:80"] {
