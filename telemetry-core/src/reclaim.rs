@@ -14,7 +14,7 @@
 #[cfg(all(test, loom))]
 mod loom_tests;
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, own};
 
 /// Whether one thread is in a section, or how many sharers of a shard are.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Section {
         } else {
             // Release: a reclaimer that sees this word, and so that the section before was left, has to see what that
             // section did, which a relaxed store would hide. The fence below orders it before the reads that follow.
-            self.word.store(self.word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+            self.word.store(own(&self.word).wrapping_add(1), Ordering::Release);
         }
         light_fence();
         Entered(self)
@@ -71,7 +71,7 @@ impl Drop for Entered<'_> {
         if self.0.shared {
             self.0.word.fetch_sub(1, Ordering::Release);
         } else {
-            self.0.word.store(self.0.word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+            self.0.word.store(own(&self.0.word).wrapping_add(1), Ordering::Release);
         }
     }
 }

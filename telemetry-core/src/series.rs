@@ -352,9 +352,11 @@ impl Projection {
                 continue;
             }
             let touches = reader.whole(row.first_cell());
-            let seen = activity.entry(row.first_cell()).or_insert(Activity { touches, since: now });
+            // The clock is read after the cell: this sweep may have been under way for long when the last event came.
+            let newly = || Activity { touches, since: self.clock.elapsed_nanos() };
+            let seen = activity.entry(row.first_cell()).or_insert_with(newly);
             if seen.touches != touches {
-                *seen = Activity { touches, since: now };
+                *seen = newly();
             }
             let idle = now.saturating_sub(seen.since);
             row.set(HIDDEN, idle >= hide);

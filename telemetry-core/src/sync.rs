@@ -75,3 +75,20 @@ impl<T> UnsafeCell<T> {
         write(self.0.get())
     }
 }
+
+/// What this thread, or the one before it in the same role, wrote to a word that only it writes to.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn own(word: &AtomicU64) -> u64 {
+    // Relaxed: nobody else writes.
+    word.load(Ordering::Relaxed)
+}
+
+/// Loom fails here if anybody else writes. And it sees one access where it would see two: it keeps but the last access to
+/// a word, so a load of our own would hide from our store that another thread has read the word before, and the model would
+/// leave out the order in which that thread reads it after.
+#[cfg(loom)]
+pub(crate) fn own(word: &AtomicU64) -> u64 {
+    // SAFETY: loom checks that every store happens before.
+    unsafe { word.unsync_load() }
+}

@@ -3,7 +3,7 @@
 use std::ptr;
 
 use crate::reclaim;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, own};
 
 /// Cells of the first page; each page after it has twice as many as the one before. Small under the model checker, so
 /// that a model crosses pages.
@@ -123,11 +123,11 @@ impl Shard {
 
     #[inline]
     fn add_to(&self, cell: &AtomicU64, n: u64) {
-        // Relaxed, all three: the total is the only fact; nothing is published through it.
+        // Relaxed, both: the total is the only fact; nothing is published through it.
         if self.shared {
             cell.fetch_add(n, Ordering::Relaxed);
         } else {
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+            cell.store(own(cell).wrapping_add(n), Ordering::Relaxed);
         }
     }
 
@@ -137,7 +137,7 @@ impl Shard {
         if self.shared {
             let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
         } else {
-            cell.store(change(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+            cell.store(change(own(cell)), Ordering::Relaxed);
         }
     }
 

@@ -27,6 +27,13 @@ struct Model {
 impl Model {
     /// With the series `a`, that has counted one event and was idle for long, so that the next sweep reclaims it.
     fn with_an_idle_series(limit: u32) -> Self {
+        let model = Self::with_a_series(limit);
+        model.hands.advance(4 * IDLE);
+        model
+    }
+
+    /// With the series `a`, that has just counted one event.
+    fn with_a_series(limit: u32) -> Self {
         let (clock, hands) = Clock::manual();
         let expiry = Some(Expiry { hide_after: IDLE, reclaim_after: IDLE });
         let layout = Layout { labels: Arc::new([]), cells: 2, limit, expiry, chunk_tables: Vec::new() };
@@ -38,7 +45,6 @@ impl Model {
             assert_eq!(model.refused(), 1);
         }
         model.projection.sweep();
-        model.hands.advance(4 * IDLE);
         model
     }
 
@@ -154,5 +160,24 @@ fn loom_a_handle_made_in_the_midst_of_reclaiming_keeps_its_series() {
         drop(held);
         model.projection.sweep();
         assert_eq!((model.projection.reclaimed(), model.total(A)), (reclaimed + 1, None));
+    });
+}
+
+/// V8: time and an event may pass while a sweep is under way; the next one does not take the series for idle since before.
+#[test]
+fn loom_a_series_is_not_forgotten_right_after_an_event() {
+    model(3, || {
+        let model = Model::with_a_series(4);
+        let (projection, hands) = (Arc::clone(&model.projection), model.hands.clone());
+        let emitter = thread::spawn(move || {
+            hands.advance(4 * IDLE);
+            count(&projection, A);
+        });
+        model.projection.sweep();
+        emitter.join().unwrap();
+        let reclaimed = model.projection.reclaimed();
+        model.projection.sweep();
+        assert_eq!(model.projection.reclaimed(), reclaimed);
+        assert_eq!(model.total(A), Some(2 - reclaimed));
     });
 }
