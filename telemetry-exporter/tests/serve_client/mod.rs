@@ -121,6 +121,15 @@ impl Client {
         self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
     }
 
+    /// Asks with one more line in the head.
+    pub(crate) fn request_with(&mut self, path: &str, line: &str) -> &mut Self {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{line}\r\n\r\n"))
+    }
+
+    pub(crate) fn get_with(&mut self, path: &str, line: &str) -> Response {
+        self.request_with(path, line).response()
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request("GET", path).response()
     }
