@@ -152,7 +152,14 @@ impl Client {
     /// Reads more; `false` at the end, be it in order or not.
     fn fill(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 16 * 1024];
-        match self.stream.read(&mut bytes) {
+        let read = loop {
+            match self.stream.read(&mut bytes) {
+                // A read with a timeout is not begun again by the system, as others are.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(read) => {
                 self.unread.extend_from_slice(&bytes[..read]);
                 Ok(read > 0)
