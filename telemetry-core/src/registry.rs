@@ -38,6 +38,9 @@ struct Families {
     taken: HashMap<String, String>,
 }
 
+/// Whether a walk shows a family.
+type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
+
 /// Tells under which names a family is exposed.
 type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
 
@@ -297,7 +300,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
-    wanted: Option<Box<dyn Fn(&Family) -> bool + Send>>,
+    wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
     reader: Reader,

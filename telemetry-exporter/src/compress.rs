@@ -132,9 +132,9 @@ pub(crate) struct Coder(State);
 enum State {
     Identity,
     #[cfg(feature = "gzip")]
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
     #[cfg(feature = "zstd")]
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 
 impl Coder {
@@ -143,9 +143,11 @@ impl Coder {
             Coding::Identity => State::Identity,
             #[cfg(feature = "gzip")]
             // Without a time in it, so that equal bodies are equal.
-            Coding::Gzip => State::Gzip(flate2::GzBuilder::new().write(Vec::new(), flate2::Compression::fast())),
+            Coding::Gzip => {
+                State::Gzip(Box::new(flate2::GzBuilder::new().write(Vec::new(), flate2::Compression::fast())))
+            }
             #[cfg(feature = "zstd")]
-            Coding::Zstd => State::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1)?),
+            Coding::Zstd => State::Zstd(Box::new(zstd::stream::write::Encoder::new(Vec::new(), 1)?)),
         }))
     }
 

@@ -73,4 +73,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[doc = include_str!("../../docs/endpoint.md")]
+    mod endpoint {}
 }
