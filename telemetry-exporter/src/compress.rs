@@ -10,7 +10,9 @@
 //! assert_eq!((coding, coding.header()), (Coding::Identity, None));
 //! ```
 
-use std::io::{self, Write};
+use std::io;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use std::io::Write as _;
 
 use crate::negotiate::{quality, split, split_at};
 
@@ -176,6 +178,10 @@ impl Coder {
     }
 
     /// Appends what was kept back, and the end.
+    #[cfg_attr(
+        not(any(feature = "gzip", feature = "zstd")),
+        allow(unused_variables, clippy::ptr_arg, reason = "nothing is kept back of what is not coded")
+    )]
     pub(crate) fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.0 {
             State::Identity => {}

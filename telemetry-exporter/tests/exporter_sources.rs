@@ -15,7 +15,8 @@ use telemetry_core::metric::counter;
 use telemetry_core::scrape::{Labels, Sample, Series, Source, Visit};
 use telemetry_exporter::Exporter;
 
-const SHORT: Duration = Duration::from_millis(200);
+/// What a source that hangs is given, where it is to be left out soon; those beside it need less on any machine.
+const SHORT: Duration = Duration::from_secs(1);
 
 fn show(visitor: &mut dyn Visit, name: &str, value: f64) {
     visitor.family(&Family::new(name, Kind::LastValue));
@@ -103,10 +104,15 @@ impl Source for Endless {
 
 /// An exporter with a counter of its own, and these sources.
 fn exporter(sources: impl IntoIterator<Item = Arc<dyn Source>>) -> Exporter {
+    exporter_with(LONG / 2, sources)
+}
+
+/// The same, which gives its sources this time.
+fn exporter_with(time: Duration, sources: impl IntoIterator<Item = Arc<dyn Source>>) -> Exporter {
     let registry = Registry::new();
     let own = registry.register::<Counter>(counter("own")).expect("a metric").single().expect("no labels");
     own.increment();
-    let builder = Exporter::builder().registry(&registry).listen("127.0.0.1:0").source_time(SHORT);
+    let builder = Exporter::builder().registry(&registry).listen("127.0.0.1:0").source_time(time);
     let builder = sources.into_iter().fold(builder, telemetry_exporter::Builder::source);
     builder.serve().expect("a free port")
 }
@@ -145,7 +151,7 @@ fn a_source_that_is_well_is_served_after_the_registry_and_its_failures_are_none(
 fn a_source_that_hangs_is_left_out_and_counted_and_comes_back() {
     let gate = Arc::new(Gate::default());
     gate.set(true);
-    let exporter = exporter([Arc::new(Gated(gate.clone())) as Arc<dyn Source>, Arc::new(Good)]);
+    let exporter = exporter_with(SHORT, [Arc::new(Gated(gate.clone())) as Arc<dyn Source>, Arc::new(Good)]);
     let response = scrape(&exporter);
     assert!(!response.text().contains("gated_"), "none of its families: {}", response.text());
     assert!(response.text().contains("\ngood 3\n"));
@@ -162,7 +168,7 @@ fn a_source_that_hangs_is_left_out_and_counted_and_comes_back() {
 fn a_hundred_scrapes_of_a_source_that_hangs_cost_one_thread_and_wait_once() {
     let gate = Arc::new(Gate::default());
     gate.set(true);
-    let exporter = exporter([Arc::new(Gated(gate.clone())) as Arc<dyn Source>]);
+    let exporter = exporter_with(SHORT, [Arc::new(Gated(gate.clone())) as Arc<dyn Source>]);
     let start = Instant::now();
     for _ in 0..100 {
         scrape(&exporter);
@@ -249,7 +255,7 @@ fn a_panic_at_any_point_of_a_source_costs_its_own_families_alone() {
 
 #[test]
 fn a_source_without_an_end_is_late_and_its_figures_are_not_kept() {
-    let exporter = exporter([Arc::new(Endless) as Arc<dyn Source>, Arc::new(Good)]);
+    let exporter = exporter_with(SHORT, [Arc::new(Endless) as Arc<dyn Source>, Arc::new(Good)]);
     let response = scrape(&exporter);
     assert!(response.text().contains("\ngood 3\n") && !response.text().contains("\nendless{"));
     assert_eq!(failures(&response, "endless", "late"), 1);
@@ -258,7 +264,7 @@ fn a_source_without_an_end_is_late_and_its_figures_are_not_kept() {
 #[test]
 fn a_source_added_to_the_registry_later_is_isolated_too() {
     let gate = Arc::new(Gate::default());
-    let exporter = exporter([]);
+    let exporter = exporter_with(SHORT, []);
     scrape(&exporter);
     gate.set(true);
     exporter.registry().source(Arc::new(Gated(gate.clone())));
@@ -292,7 +298,7 @@ fn a_source_may_register_emit_and_scrape_while_it_is_read() {
 fn an_exporter_ends_while_a_source_of_its_hangs() {
     let gate = Arc::new(Gate::default());
     gate.set(true);
-    let exporter = exporter([Arc::new(Gated(gate.clone())) as Arc<dyn Source>]);
+    let exporter = exporter_with(SHORT, [Arc::new(Gated(gate.clone())) as Arc<dyn Source>]);
     scrape(&exporter);
     let start = Instant::now();
     exporter.shutdown(LONG).expect("nothing is in flight");
