@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -260,6 +261,12 @@ impl Exporter {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.as_ref().expect("the server is there until `shutdown`").local_addr()
+    }
+
+    /// The file that clients of this machine connect to, if the exporter listens on one.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&Path> {
+        self.server.as_ref().and_then(Server::local_path)
     }
 
     /// Detaches the metrics, lets scrapes in flight finish for as long as `grace`, and stops.
