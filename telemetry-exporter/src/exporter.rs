@@ -17,9 +17,9 @@ use telemetry_core::{Aggregator, Registry};
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
 use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
-use crate::own::DispatchFigures;
+use crate::own::{DispatchFigures, GuardFigures};
 use crate::serve::{
-    self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
+    self, Access, Address, Chunks, Exposition, GuardStats, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
 };
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
@@ -200,6 +200,27 @@ impl Builder {
         self
     }
 
+    /// Who may ask; everybody unless told.
+    pub fn access(mut self, access: Access) -> Self {
+        self.endpoint = self.endpoint.access(access);
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: serve::Tls) -> Self {
+        self.endpoint = self.endpoint.tls(tls);
+        self
+    }
+
+    /// Takes TLS, passwords, headers and the limit of the rate from a web configuration file, as exporters of Prometheus
+    /// do; see [`serve::Builder::web_config`].
+    #[cfg(feature = "web-config")]
+    pub fn web_config(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.endpoint = self.endpoint.web_config(path);
+        self
+    }
+
     /// What the landing page is headed with.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.title(title);
@@ -222,6 +243,9 @@ impl Builder {
             registry.source(source);
         }
         let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
+        if let Some(figures) = server.figures() {
+            registry.source(Arc::new(GuardFigures(figures)));
+        }
         Ok(Exporter { server: Some(server), registry, attached })
     }
 }
@@ -267,6 +291,12 @@ impl Exporter {
     #[must_use]
     pub fn local_path(&self) -> Option<&Path> {
         self.server.as_ref().and_then(Server::local_path)
+    }
+
+    /// How often somebody was turned away, and how changed files fared.
+    #[must_use]
+    pub fn guard(&self) -> GuardStats {
+        self.server.as_ref().map(Server::guard).unwrap_or_default()
     }
 
     /// Detaches the metrics, lets scrapes in flight finish for as long as `grace`, and stops.
