@@ -19,7 +19,8 @@ use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
 use crate::own::{DispatchFigures, GuardFigures};
 use crate::serve::{
-    self, Access, Address, Chunks, Exposition, GuardStats, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
+    self, Access, Address, Chunks, Exposition, GuardStats, Limits, ScrapeError, ServeError, Server, ShutdownError,
+    Step, Target,
 };
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.

@@ -282,7 +282,13 @@ impl Builder {
                 let _ = ending.send(cut);
             })
             .map_err(|source| ServeError::Thread { source })?;
-        Ok(Server { address, path, figures, is_open, running: Some(Running { stop, thread, ended: Mutex::new(ended) }) })
+        Ok(Server {
+            address,
+            path,
+            figures,
+            is_open,
+            running: Some(Running { stop, thread, ended: Mutex::new(ended) }),
+        })
     }
 }
 
@@ -321,7 +327,12 @@ struct Running {
 impl Server {
     /// Begins the definition of an endpoint.
     pub fn builder() -> Builder {
-        Builder { address: Address::DEFAULT, limits: Limits::default(), title: "telemetry".to_owned(), guard: guard::Definition::default() }
+        Builder {
+            address: Address::DEFAULT,
+            limits: Limits::default(),
+            title: "telemetry".to_owned(),
+            guard: guard::Definition::default(),
+        }
     }
 
     /// Serves `exposition` at `address`, with the default limits.

@@ -19,10 +19,10 @@ use token::Tokens;
 /// Who may ask an endpoint; everybody, unless told.
 ///
 /// A client has to be of one of the [networks](Self::allow), if there are any, else it is answered `403`. It has to show
-/// one of the [passwords](Self::user) or [tokens](Self::token), if there are any, else it is answered `401`. Clients of a
+/// one of the passwords (`user`) or tokens (`token`), if there are any, else it is answered `401`. Clients of a
 /// socket of this machine are of no network: the permissions of the socket decide.
 ///
-/// Passwords and tokens can be read on the way unless the endpoint speaks [TLS](super::Builder::tls).
+/// Passwords and tokens are of feature `auth`. They can be read on the way unless the endpoint speaks TLS, of feature `tls`.
 ///
 /// ```
 /// use telemetry_exporter::Exporter;

@@ -54,7 +54,8 @@ impl Passed {
             Ok(0) | Err(_) => return Err(ActivationError::Nothing),
             Ok(count) => usize::from(count),
         };
-        let mut names: Vec<String> = names.map(|names| names.split(':').map(str::to_owned).collect()).unwrap_or_default();
+        let mut names: Vec<String> =
+            names.map(|names| names.split(':').map(str::to_owned).collect()).unwrap_or_default();
         names.resize(count, "unknown".to_owned());
         Ok(Self { names })
     }

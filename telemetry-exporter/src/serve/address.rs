@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::access::AccessError;
 #[cfg(unix)]
 use super::activation::{self, ActivationError};
-use super::access::AccessError;
 use super::socket::{Listener, Listeners};
 #[cfg(feature = "tls")]
 use super::tls::TlsError;
@@ -288,7 +288,10 @@ impl fmt::Display for ServeError {
             #[cfg(feature = "tls")]
             Self::TlsSwitched { before } => {
                 let (to, is) = if *before { ("off", "on") } else { ("on", "off") };
-                write!(f, "TLS cannot be switched {to} while the endpoint serves, so it stays {is}; restart the process")
+                write!(
+                    f,
+                    "TLS cannot be switched {to} while the endpoint serves, so it stays {is}; restart the process"
+                )
             }
             Self::Runtime { .. } => {
                 f.write_str("cannot make the event loop of the endpoint; check the limit of open files")

@@ -225,12 +225,7 @@ impl Guard {
     }
 
     #[cfg_attr(not(feature = "auth"), allow(clippy::unused_async, unused_variables, reason = "nobody is asked"))]
-    async fn check(
-        &self,
-        rules: &Rules,
-        request: &Request<Incoming>,
-        from: Option<IpAddr>,
-    ) -> Result<(), Refusal> {
+    async fn check(&self, rules: &Rules, request: &Request<Incoming>, from: Option<IpAddr>) -> Result<(), Refusal> {
         #[cfg(feature = "web-config")]
         if !rules.rate.is_none_or(|rate| self.bucket.borrow_mut().take(rate)) {
             return Err(Refusal::Limited);

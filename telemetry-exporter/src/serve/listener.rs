@@ -19,7 +19,12 @@ use super::socket::{Client, Listeners};
 const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` tells the grace, or nobody can tell it any more. Returns how many responses were cut.
-pub(super) async fn run(mut listeners: Listeners, guard: Guard, site: Site, mut stop: oneshot::Receiver<Duration>) -> usize {
+pub(super) async fn run(
+    mut listeners: Listeners,
+    guard: Guard,
+    site: Site,
+    mut stop: oneshot::Receiver<Duration>,
+) -> usize {
     let (guard, site) = (Rc::new(guard), Rc::new(site));
     let admission = Admission::new(site.limits());
     let (stopping, stopped) = watch::channel(false);
@@ -32,7 +37,14 @@ pub(super) async fn run(mut listeners: Listeners, guard: Guard, site: Site, mut 
         if let Some(client) = waiting.take() {
             if admission.make_room() {
                 let progress = Rc::new(Progress::new(site.limits()));
-                let task = connection::run(client, guard.clone(), site.clone(), admission.clone(), progress.clone(), stopped.clone());
+                let task = connection::run(
+                    client,
+                    guard.clone(),
+                    site.clone(),
+                    admission.clone(),
+                    progress.clone(),
+                    stopped.clone(),
+                );
                 admission.enter(progress, tasks.spawn_local(task));
             } else {
                 waiting = Some(client);

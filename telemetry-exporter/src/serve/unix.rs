@@ -188,11 +188,9 @@ pub enum UnixSocketError {
 impl fmt::Display for UnixSocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken { path, source: None } => write!(
-                f,
-                "somebody listens on the socket {} already; stop it or choose another path",
-                path.display()
-            ),
+            Self::Taken { path, source: None } => {
+                write!(f, "somebody listens on the socket {} already; stop it or choose another path", path.display())
+            }
             Self::Taken { path, source: Some(_) } => write!(
                 f,
                 "there is a socket {} that cannot be asked whether it is in use; remove it or choose another path",

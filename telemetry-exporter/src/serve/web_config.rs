@@ -115,8 +115,10 @@ impl TlsSection {
         let client_ca = pem(&mut fields, "client_ca", "client_ca_file", directory)?;
         let auth = fields.text("client_auth_type")?;
         let sans = fields.list("client_allowed_sans")?;
-        let min_version = fields.take("min_version").map(|node| oldest(node, fields.path("min_version"))).transpose()?;
-        let max_version = fields.take("max_version").map(|node| newest(node, fields.path("max_version"))).transpose()?;
+        let min_version =
+            fields.take("min_version").map(|node| oldest(node, fields.path("min_version"))).transpose()?;
+        let max_version =
+            fields.take("max_version").map(|node| newest(node, fields.path("max_version"))).transpose()?;
         let cipher_suites = fields.list("cipher_suites")?.unwrap_or_default();
         let prefer_server = fields.boolean("prefer_server_cipher_suites")?.unwrap_or(true);
         let curves = fields.list("curve_preferences")?.unwrap_or_default();

@@ -22,7 +22,10 @@ pub(super) enum Wire {
 
 impl Wire {
     /// Shakes hands, if TLS is spoken; `None` if that fails.
-    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, unused_variables, reason = "nothing is to be awaited"))]
+    #[cfg_attr(
+        not(feature = "tls"),
+        allow(clippy::unused_async, unused_variables, reason = "nothing is to be awaited")
+    )]
     pub(super) async fn open(stream: Stream, guard: &Guard, progress: &Rc<Progress>) -> Option<Self> {
         let socket = Socket { stream, progress: progress.clone() };
         #[cfg(feature = "tls")]

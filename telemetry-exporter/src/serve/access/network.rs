@@ -26,7 +26,9 @@ impl Network {
         let width = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
             // A sign would be taken for a part of the number.
-            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().map_err(|_| wrong())?,
+            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                digits.parse().map_err(|_| wrong())?
+            }
             Some(_) => return Err(wrong()),
             None => width,
         };

@@ -124,13 +124,12 @@ impl Verifier {
         }
         runs();
         let password = password.to_vec();
-        let checked = spawn_blocking(move || {
-            // Whoever asked may be gone before it ends; the turn is over only then.
-            let _turn = turn;
-            bcrypt::verify(password, &hash).is_ok_and(|matches| matches)
-        });
+        // The turn goes there and back: it lasts until bcrypt ends, should whoever asked be gone by then, and until what
+        // was right is remembered.
+        let checked =
+            spawn_blocking(move || (bcrypt::verify(password, &hash).is_ok_and(|matches| matches), turn)).await;
         // An error is a panic of bcrypt.
-        let matches = checked.await.unwrap_or(false);
+        let Ok((matches, _turn)) = checked else { return Verdict::Wrong };
         if !(matches && is_known) {
             return Verdict::Wrong;
         }

@@ -20,9 +20,7 @@ impl Pem {
     fn read(&self, files: &mut Files, what: &'static str) -> Result<Vec<u8>, TlsError> {
         match self {
             Self::Text(text) => Ok(text.clone()),
-            Self::File(path) => {
-                files.read(path).map_err(|source| TlsError::Read { what, path: path.clone(), source })
-            }
+            Self::File(path) => files.read(path).map_err(|source| TlsError::Read { what, path: path.clone(), source }),
         }
     }
 

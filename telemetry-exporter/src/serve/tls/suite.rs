@@ -1,8 +1,8 @@
 //! Cipher suites and curves, by the names that configurations of Prometheus have for them.
 
+use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite as ours, kx_group};
-use rustls::SupportedCipherSuite;
 
 use super::TlsError;
 
@@ -41,10 +41,7 @@ const PASSED_OVER: [&str; 18] = [
 ];
 
 /// All suites of TLS 1.3 among `all`, and those of TLS 1.2 that are named, in that order.
-pub(super) fn suites(
-    names: &[String],
-    all: &[SupportedCipherSuite],
-) -> Result<Vec<SupportedCipherSuite>, TlsError> {
+pub(super) fn suites(names: &[String], all: &[SupportedCipherSuite]) -> Result<Vec<SupportedCipherSuite>, TlsError> {
     let mut suites: Vec<SupportedCipherSuite> = all.iter().filter(|suite| suite.tls13().is_some()).copied().collect();
     for name in names {
         match OFFERED.iter().find(|(offered, _)| offered == name) {

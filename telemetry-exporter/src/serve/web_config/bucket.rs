@@ -48,7 +48,9 @@ pub(super) fn parse(mut fields: Fields<'_>) -> Result<Option<Rate>, Problem> {
     fields.end()?;
     match (interval, burst) {
         (Duration::ZERO, _) => Ok(None),
-        (_, 0) => Err(Problem { line, key, text: "it has to be 1 at least, or no request is ever answered".to_owned() }),
+        (_, 0) => {
+            Err(Problem { line, key, text: "it has to be 1 at least, or no request is ever answered".to_owned() })
+        }
         (interval, burst) => Ok(Some(Rate { interval, burst })),
     }
 }
