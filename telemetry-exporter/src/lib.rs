@@ -67,4 +67,8 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[cfg(feature = "web-config")]
+    #[doc = include_str!("../../docs/securing.md")]
+    mod securing {}
 }

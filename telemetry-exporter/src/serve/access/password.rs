@@ -138,6 +138,7 @@ impl Verifier {
     }
 
     /// Forgets users that are no more.
+    #[cfg(any(feature = "tls", test))]
     pub(in crate::serve) fn retain(&self, users: &Users) {
         self.verified.borrow_mut().retain(|name, _| users.hashes.contains_key(name));
     }
