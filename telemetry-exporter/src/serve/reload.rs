@@ -95,3 +95,44 @@ impl Reload {
         self.has_failed = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same as if the interval had passed.
+    fn is_due_later(reload: &mut Reload) -> bool {
+        reload.asked = Instant::now().checked_sub(INTERVAL).expect("the machine runs for longer");
+        reload.is_due()
+    }
+
+    #[test]
+    fn files_are_read_again_when_they_changed_or_could_not_be_used_and_not_too_often() {
+        let path = std::env::temp_dir().join(format!("telemetry-reload-{}", std::process::id()));
+        fs::write(&path, "one").unwrap();
+        let read = || {
+            let mut files = Files::default();
+            files.read(&path).unwrap();
+            files
+        };
+        let mut reload = read().into_reload().unwrap();
+        assert!(!is_due_later(&mut reload));
+        fs::write(&path, "three").unwrap();
+        assert!(!reload.is_due(), "it was asked a moment ago");
+        assert!(is_due_later(&mut reload));
+        reload.succeeded(read());
+        assert!(!is_due_later(&mut reload));
+        reload.failed();
+        assert!(is_due_later(&mut reload), "what stood in the way may be gone");
+        reload.succeeded(read());
+        fs::remove_file(&path).unwrap();
+        assert!(is_due_later(&mut reload));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        assert!(Files::default().read(&std::env::temp_dir()).is_err());
+        #[cfg(unix)]
+        assert!(Files::default().read(Path::new("/dev/zero")).is_err());
+    }
+}

@@ -239,6 +239,15 @@ mod tests {
     }
 
     #[test]
+    fn no_two_triples_have_one_digest() {
+        let mut digests = vec![digest(b"a", "bc", b"d"), digest(b"ab", "c", b"d"), digest(b"a", "b", b"cd")];
+        digests.extend([digest(b"", "abc", b"d"), digest(b"abcd", "", b""), digest(b"a", "bc", b"e")]);
+        for (at, digest) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(digest), "{at}");
+        }
+    }
+
+    #[test]
     fn credentials_of_one_user_are_not_those_of_another_that_read_alike() {
         run(async {
             let (bench, users) = (Bench::new(), users(&[("a", "bsecret"), ("ab", "x")]));
