@@ -244,8 +244,8 @@ impl Builder {
             registry.source(source);
         }
         let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
-        if let Some(figures) = server.figures() {
-            registry.source(Arc::new(GuardFigures(figures)));
+        if let Some(tally) = server.tally() {
+            registry.source(Arc::new(GuardFigures(tally)));
         }
         Ok(Exporter { server: Some(server), registry, attached })
     }

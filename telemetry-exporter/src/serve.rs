@@ -249,7 +249,7 @@ impl Builder {
     pub fn serve(self, exposition: impl Exposition) -> Result<Server, ServeError> {
         // What it reads may be wrong, and then nothing was begun.
         let guard = self.guard.guard()?;
-        let (figures, is_open) = (guard.figures(), guard.is_open());
+        let (tally, is_open) = (guard.tally(), guard.is_open());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .thread_name(HELPER)
             .max_blocking_threads(1)
@@ -282,13 +282,7 @@ impl Builder {
                 let _ = ending.send(cut);
             })
             .map_err(|source| ServeError::Thread { source })?;
-        Ok(Server {
-            address,
-            path,
-            figures,
-            is_open,
-            running: Some(Running { stop, thread, ended: Mutex::new(ended) }),
-        })
+        Ok(Server { address, path, tally, is_open, running: Some(Running { stop, thread, ended: Mutex::new(ended) }) })
     }
 }
 
@@ -311,7 +305,7 @@ impl Drop for NotBegun {
 pub struct Server {
     address: Option<SocketAddr>,
     path: Option<PathBuf>,
-    figures: guard::Figures,
+    tally: guard::Tally,
     is_open: bool,
     // Invariant: `Some` until `shutdown` or `drop`.
     running: Option<Running>,
@@ -361,12 +355,12 @@ impl Server {
     /// How often somebody was turned away, and how changed files fared.
     #[must_use]
     pub fn guard(&self) -> GuardStats {
-        guard::stats(&self.figures)
+        guard::stats(&self.tally)
     }
 
     /// The same for whoever shows them later; `None` where nobody is ever turned away.
-    pub(crate) fn figures(&self) -> Option<Arc<Mutex<GuardStats>>> {
-        (!self.is_open).then(|| self.figures.clone())
+    pub(crate) fn tally(&self) -> Option<Arc<Mutex<GuardStats>>> {
+        (!self.is_open).then(|| self.tally.clone())
     }
 
     /// Stops accepting, lets the requests in flight finish for `grace` at most, cuts the others, and waits for the

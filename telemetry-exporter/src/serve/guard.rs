@@ -64,11 +64,11 @@ pub struct GuardStats {
 }
 
 /// The figures of a guard; counted rarely, so a lock is cheap enough.
-pub(super) type Figures = Arc<Mutex<GuardStats>>;
+pub(super) type Tally = Arc<Mutex<GuardStats>>;
 
 /// A copy of the figures.
-pub(super) fn stats(figures: &Figures) -> GuardStats {
-    figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+pub(super) fn stats(tally: &Tally) -> GuardStats {
+    tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// What a builder was told of all that.
@@ -137,7 +137,7 @@ impl Definition {
             reload,
             #[cfg(feature = "web-config")]
             bucket: RefCell::default(),
-            figures: Figures::default(),
+            tally: Tally::default(),
         })
     }
 }
@@ -176,12 +176,12 @@ pub(super) struct Guard {
     reload: Option<RefCell<(Reload, Definition)>>,
     #[cfg(feature = "web-config")]
     bucket: RefCell<web_config::Bucket>,
-    figures: Figures,
+    tally: Tally,
 }
 
 impl Guard {
-    pub(super) fn figures(&self) -> Figures {
-        self.figures.clone()
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Whether everybody is let in, in plain text: nothing is ever counted then.
@@ -204,7 +204,7 @@ impl Guard {
     /// A handshake did not come to its end.
     #[cfg(feature = "tls")]
     pub(super) fn handshake_failed(&self) {
-        self.count(|figures| figures.handshakes_failed += 1);
+        self.count(|tally| tally.handshakes_failed += 1);
     }
 
     /// Whether a request may go on to the routes.
@@ -214,11 +214,11 @@ impl Guard {
         let rules = self.rules();
         let admitted = self.check(&rules, request, from).await;
         if let Err(refusal) = admitted {
-            self.count(|figures| match refusal {
-                Refusal::Forbidden => figures.forbidden += 1,
-                Refusal::Unauthorized => figures.unauthorized += 1,
-                Refusal::Busy => figures.busy += 1,
-                Refusal::Limited => figures.limited += 1,
+            self.count(|tally| match refusal {
+                Refusal::Forbidden => tally.forbidden += 1,
+                Refusal::Unauthorized => tally.unauthorized += 1,
+                Refusal::Busy => tally.busy += 1,
+                Refusal::Limited => tally.limited += 1,
             });
         }
         admitted
@@ -252,7 +252,7 @@ impl Guard {
             Some(Credentials::Token(token)) if access.tokens.hold(token) => Verdict::Right,
             Some(Credentials::Token(_)) => Verdict::Wrong,
             Some(Credentials::Password { name, password }) => {
-                let runs = || self.count(|figures| figures.passwords_checked += 1);
+                let runs = || self.count(|tally| tally.passwords_checked += 1);
                 self.verifier.verify(&access.users, &name, &password, runs).await
             }
         }
@@ -297,7 +297,7 @@ impl Guard {
     }
 
     fn count(&self, count: impl FnOnce(&mut GuardStats)) {
-        count(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Takes over files that have changed.
@@ -319,20 +319,20 @@ impl Guard {
                 #[cfg(feature = "auth")]
                 self.verifier.retain(&rules.access.users);
                 *self.rules.borrow_mut() = Arc::new(rules);
-                self.count(|figures| {
-                    figures.reloads += 1;
-                    figures.reload_error = None;
+                self.count(|tally| {
+                    tally.reloads += 1;
+                    tally.reload_error = None;
                 });
             }
             Err(error) => {
                 reload.failed();
                 let text = described(&error);
-                self.count(|figures| {
+                self.count(|tally| {
                     // It is tried again and again, and counted once.
-                    if figures.reload_error.as_ref() != Some(&text) {
-                        figures.reloads_failed += 1;
+                    if tally.reload_error.as_ref() != Some(&text) {
+                        tally.reloads_failed += 1;
                     }
-                    figures.reload_error = Some(text);
+                    tally.reload_error = Some(text);
                 });
             }
         }
