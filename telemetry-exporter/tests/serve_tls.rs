@@ -100,7 +100,7 @@ fn versions_that_can_be_broken_are_refused() {
     }
     let told = ask("-tls1_2");
     assert!(told.contains("Protocol  : TLSv1.2"), "{told}");
-    assert_eq!(server.guard().handshakes_failed, 2);
+    wait("both to be counted", || server.guard().handshakes_failed == 2);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_server_certificate_is_not_one_of_a_client() {
     let pki = Pki::new();
     let server = serve(files(&pki).client_ca_file(pki.path("ca.crt")));
     assert!(!is_served(&pki.client().identity(&pki.server), &server));
-    assert_eq!(server.guard().handshakes_failed, 1);
+    wait("it to be counted", || server.guard().handshakes_failed == 1);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_handshake_that_does_not_end_is_dropped_and_keeps_nobody_out() {
         assert!(matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_)));
     }
     // Those that made room were not counted.
-    assert!(server.guard().handshakes_failed >= 1);
+    wait("it to be counted", || server.guard().handshakes_failed >= 1);
 }
 
 #[test]
