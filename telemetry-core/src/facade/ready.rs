@@ -89,7 +89,7 @@ impl<H: Clone> Ready<H> {
     /// The facade's own hash, whose bits are not spread, spread.
     #[inline]
     fn hash(&self, key: &Key) -> u64 {
-        let product = u128::from(key.get_hash() ^ self.seed) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+        let product = u128::from(key.get_hash() ^ self.seed) * 0x9E37_79B9_7F4A_7C15;
         (product as u64) ^ (product >> 64) as u64
     }
 
