@@ -264,7 +264,7 @@ fn descriptions_come_before_or_after() {
     assert_eq!(said("sent"), ("Bytes sent.".to_owned(), Some(telemetry_core::Unit::Byte)));
     assert_eq!(said("wait"), ("The wait for a worker.".to_owned(), Some(telemetry_core::Unit::Millisecond)));
     assert_eq!(said("idle").0, "Said by the shape.");
-    assert_eq!(said("load"), ("As it is used.".to_owned(), Some(telemetry_core::Unit::Percent)));
+    assert_eq!(said("load"), ("As it is used.".to_owned(), Some(telemetry_core::Unit::Ratio)));
     assert!(snapshot.family("described").is_none());
 }
 

@@ -194,7 +194,9 @@ fn debugging(snapshotter: &Snapshotter) -> BTreeMap<SeriesKey, Seen> {
     let series = snapshotter.snapshot().into_vec().into_iter().map(|(key, unit, text, value)| {
         let key = key.key();
         let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned())).collect();
-        let unit = unit.filter(|unit| *unit != Unit::Count).map(|unit| unit.as_str());
+        // Said otherwise with us, on purpose.
+        let unit = unit.filter(|unit| *unit != Unit::Count);
+        let unit = unit.map(|unit| if unit == Unit::Percent { "ratio" } else { unit.as_str() });
         let text = text.map(|text| text.to_string()).filter(|text| !text.is_empty());
         let value = match value {
             #[allow(clippy::cast_precision_loss)] // Far below.

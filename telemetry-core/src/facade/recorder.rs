@@ -298,11 +298,12 @@ impl metrics::Recorder for Recorder {
     }
 }
 
-/// A unit of the facade as ours; a count is no unit, since all that is counted is one.
+/// A unit of the facade as ours; a count is no unit, since all that is counted is one. What is described as percent is
+/// most often a ratio, and other exporters call it so.
 fn shown(unit: metrics::Unit) -> Option<Unit> {
     Some(match unit {
         metrics::Unit::Count => return None,
-        metrics::Unit::Percent => Unit::Percent,
+        metrics::Unit::Percent => Unit::Ratio,
         metrics::Unit::Seconds => Unit::Second,
         metrics::Unit::Milliseconds => Unit::Millisecond,
         metrics::Unit::Microseconds => Unit::Microsecond,
