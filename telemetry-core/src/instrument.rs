@@ -22,9 +22,9 @@ pub use window::{Window, WindowError};
 pub(crate) use counter::CounterCells;
 pub(crate) use exponential::ChunkTable;
 pub(crate) use gauge::GaugeCells;
-pub(crate) use handle::Kept;
 #[cfg(feature = "metrics")]
 pub(crate) use handle::Keeps;
+pub(crate) use handle::Kept;
 pub(crate) use histogram::HistogramCells;
 pub(crate) use quantity::{Quantity, Scale, UnitOfMetric};
 pub(crate) use spiral::SpiralCells;

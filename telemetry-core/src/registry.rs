@@ -242,7 +242,10 @@ impl Registry {
                 if let Some(other) = families.taken.get(&name).or(before)
                     && other != family.name()
                 {
-                    return Err(MetricError::new(family.name(), Fault::Collision { other: other.clone(), exposed: name }));
+                    return Err(MetricError::new(
+                        family.name(),
+                        Fault::Collision { other: other.clone(), exposed: name },
+                    ));
                 }
                 claimed.push((name, family.name().to_owned()));
             }

@@ -295,10 +295,10 @@ fn a_name_of_another_is_refused_and_told_of() {
     let listener = Arc::clone(&told);
     let dispatch = Dispatch::new();
     let note = move |event: &Event<'_>| {
-        listener.lock().unwrap().push((
-            event.tag("metric").unwrap().to_string(),
-            event.tag("reason").unwrap().to_string(),
-        ));
+        listener
+            .lock()
+            .unwrap()
+            .push((event.tag("metric").unwrap().to_string(), event.tag("reason").unwrap().to_string()));
     };
     dispatch.attach("note", "telemetry.facade.refused", note).unwrap();
     dispatch.run(|| {
@@ -341,10 +341,7 @@ fn exposed_names_do_not_collide() {
     });
     assert_eq!(registry.snapshot().total("a.b", &[]), Some(1.0));
     assert_eq!(registry.snapshot().total("a_b", &[]), None);
-    assert_eq!(
-        registry.snapshot().family("a.b").unwrap().family.values_unit(),
-        Some(telemetry_core::Unit::Second)
-    );
+    assert_eq!(registry.snapshot().family("a.b").unwrap().family.values_unit(), Some(telemetry_core::Unit::Second));
     let error = registry.open::<Counter>(metric::counter("a.b")).unwrap_err();
     assert_eq!(error.fault(), &Fault::Repeated);
 }

@@ -29,7 +29,10 @@ fn metrics_of_events_are_recorded() {
         sum("out.order.bytes").unit(telemetry_core::Unit::Byte),
         sum("out.order.took").unit(telemetry_core::Unit::Second),
         last_value("out.order.depth").tag_as("country", "land"),
-        distribution("out.order.took.spread").event("out.order").measurement("took").unit(telemetry_core::Unit::Millisecond),
+        distribution("out.order.took.spread")
+            .event("out.order")
+            .measurement("took")
+            .unit(telemetry_core::Unit::Millisecond),
         summary("out.order.total").computed_tag("size", |event, text| {
             text.push_str(if event.measurement("total").map(Number::to_f64) > Some(10.0) { "large" } else { "" });
         }),

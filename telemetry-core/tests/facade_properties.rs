@@ -17,7 +17,12 @@ use telemetry_core::snapshot::ValueSnapshot;
 /// One call of the facade.
 #[derive(Clone, Debug)]
 enum Call {
-    Describe { kind: MetricKind, name: usize, unit: Option<Unit>, text: usize },
+    Describe {
+        kind: MetricKind,
+        name: usize,
+        unit: Option<Unit>,
+        text: usize,
+    },
     Increment(Place, u64),
     Absolute(Place, u64),
     Set(Place, f64),
@@ -79,7 +84,12 @@ fn kind() -> impl Strategy<Value = MetricKind> {
 
 fn place() -> impl Strategy<Value = Place> {
     let labels = prop::collection::btree_map(0..LABELS.len(), 0..VALUES.len(), 0..4);
-    (0..NAMES.len(), labels.prop_map(|labels| labels.into_iter().collect::<Vec<_>>()).prop_shuffle(), 0..5_usize, any::<bool>())
+    (
+        0..NAMES.len(),
+        labels.prop_map(|labels| labels.into_iter().collect::<Vec<_>>()).prop_shuffle(),
+        0..5_usize,
+        any::<bool>(),
+    )
         .prop_map(|(name, labels, level, held)| Place { name, labels, level, held })
 }
 
@@ -91,8 +101,12 @@ fn value() -> impl Strategy<Value = f64> {
 fn call() -> impl Strategy<Value = Call> {
     let unit = prop::option::of(prop::sample::select(UNITS.to_vec()));
     prop_oneof![
-        (kind(), 0..NAMES.len(), unit, 0..TEXTS.len())
-            .prop_map(|(kind, name, unit, text)| Call::Describe { kind, name, unit, text }),
+        (kind(), 0..NAMES.len(), unit, 0..TEXTS.len()).prop_map(|(kind, name, unit, text)| Call::Describe {
+            kind,
+            name,
+            unit,
+            text
+        }),
         (place(), 0..1_000_u64).prop_map(|(place, n)| Call::Increment(place, n)),
         (place(), 0..5_000_u64).prop_map(|(place, n)| Call::Absolute(place, n)),
         (place(), value()).prop_map(|(place, x)| Call::Set(place, x)),
@@ -122,14 +136,22 @@ impl Caller {
         let key = key(MetricKind::Counter, place);
         let metadata = Metadata::new("tests", LEVELS[place.level], None);
         let make = || metrics::with_recorder(|recorder| recorder.register_counter(&key, &metadata));
-        if place.held { self.counters.entry(format!("{key} {}", place.level)).or_insert_with(make).clone() } else { make() }
+        if place.held {
+            self.counters.entry(format!("{key} {}", place.level)).or_insert_with(make).clone()
+        } else {
+            make()
+        }
     }
 
     fn gauge(&mut self, place: &Place) -> Gauge {
         let key = key(MetricKind::Gauge, place);
         let metadata = Metadata::new("tests", LEVELS[place.level], None);
         let make = || metrics::with_recorder(|recorder| recorder.register_gauge(&key, &metadata));
-        if place.held { self.gauges.entry(format!("{key} {}", place.level)).or_insert_with(make).clone() } else { make() }
+        if place.held {
+            self.gauges.entry(format!("{key} {}", place.level)).or_insert_with(make).clone()
+        } else {
+            make()
+        }
     }
 
     fn histogram(&mut self, place: &Place) -> Histogram {

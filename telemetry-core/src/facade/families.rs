@@ -161,6 +161,12 @@ impl<H: Clone> Families<H> {
         }
     }
 
+    /// Every lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn locked(&self) -> impl Sized + '_ {
+        (self.ready.locked(), self.by_name.write(), self.described.write())
+    }
+
     pub(super) fn let_go(&self) {
         self.ready.let_go();
     }

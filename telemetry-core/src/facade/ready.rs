@@ -131,6 +131,12 @@ impl<H: Clone> Ready<H> {
         }
     }
 
+    /// Its lock, held.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn locked(&self) -> impl Sized + '_ {
+        self.writer.lock()
+    }
+
     /// Drops the slots of series that can be forgotten, that nobody holds a handle to, and that nobody has touched since
     /// the last time.
     pub(super) fn let_go(&self) {

@@ -314,3 +314,49 @@ fn shown(unit: metrics::Unit) -> Option<Unit> {
         other => Unit::Other(other.as_str()),
     })
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A series that is there is found and written to while every lock is held by somebody else.
+    #[test]
+    fn a_series_that_exists_takes_no_lock() {
+        let registry = Registry::new();
+        let shape = Shape::new().expiry(Duration::from_secs(1), Duration::from_secs(1));
+        let recorder = Recorder::builder(&registry).shape("*", shape).build();
+        let record = {
+            let recorder = recorder.clone();
+            move || {
+                metrics::with_local_recorder(&recorder, || {
+                    metrics::counter!("calls", "route" => "/").increment(1);
+                    metrics::gauge!("depth", "route" => "/").increment(1.0);
+                    metrics::histogram!("took", "route" => "/").record_many(0.3, 2);
+                });
+            }
+        };
+        let (ready, is_ready) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let (done, is_done) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            record();
+            ready.send(()).unwrap();
+            may_go.recv().unwrap();
+            record();
+            done.send(()).unwrap();
+        });
+        is_ready.recv().unwrap();
+        registry.locked(|| {
+            let inner = &recorder.0;
+            let _locked = (inner.counters.locked(), inner.gauges.locked(), inner.histograms.locked());
+            go.send(()).unwrap();
+            is_done.recv_timeout(Duration::from_secs(60)).expect("nothing waits for a lock");
+        });
+        thread.join().unwrap();
+        assert_eq!(registry.snapshot().total("took", &[("route", "/")]), Some(4.0));
+    }
+}

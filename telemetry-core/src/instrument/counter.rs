@@ -1,5 +1,8 @@
 //! A counter: one cell.
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 use crate::cells::{Address, Reader, RowCells, space};
 use crate::scrape::Total;
 use crate::sync::Ordering;
@@ -56,9 +59,7 @@ pub(crate) fn raise(cell: u32, total: u64) -> u64 {
         let missing = total.saturating_sub(seen);
         // Release: see above; sharers that add to the word in between do so by read-modify-writes, which carry it on.
         if missing == 0
-            || word
-                .compare_exchange_weak(own, own.wrapping_add(missing), Ordering::Release, Ordering::Relaxed)
-                .is_ok()
+            || word.compare_exchange_weak(own, own.wrapping_add(missing), Ordering::Release, Ordering::Relaxed).is_ok()
         {
             return missing;
         }

@@ -167,8 +167,8 @@ impl<I: Handle> OpenInstruments<I> {
         let labels: Vec<(&str, &str)> = labels.into_iter().collect();
         for (at, (name, _)) in labels.iter().enumerate() {
             let repeated = || Fault::RepeatedLabel((*name).to_owned());
-            let fault = label_fault(name)
-                .or_else(|| labels[..at].iter().any(|(before, _)| before == name).then(repeated));
+            let fault =
+                label_fault(name).or_else(|| labels[..at].iter().any(|(before, _)| before == name).then(repeated));
             if let Some(fault) = fault {
                 return Err(MetricError::new(self.metric.family().name(), fault));
             }
