@@ -25,10 +25,7 @@ fn recorder(limit: usize) -> (Recorder, Registry) {
 /// Runs each operation with the recorder of the case, which is found in the thread as the peer's is in the process.
 fn recorded(limit: usize, operation: impl Fn(&mut Draw) + Send + Sync + 'static) -> Setup {
     let (recorder, registry) = recorder(limit);
-    exposed(
-        move |draw| with_local_recorder(&recorder, || operation(draw)),
-        move || render(&registry, Exposition::Text),
-    )
+    exposed(move |draw| with_local_recorder(&recorder, || operation(draw)), move || render(&registry, Exposition::Text))
 }
 
 impl Implementation for Facade {
