@@ -9,6 +9,8 @@
 //! A small service with a middleware of `axum-prometheus`; `tokio-metrics` watches its runtime, `metrics-process` the
 //! process, and `metrics-tracing-context` makes labels of the fields of spans.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // It is a program that talks to its user.
+
 mod arguments;
 
 use std::error::Error;
