@@ -46,6 +46,9 @@ struct Families {
     sweepers: Vec<Weak<dyn Sweep>>,
 }
 
+/// Whether a walk shows a family.
+type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
+
 /// Tells under which names a family is exposed.
 type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
 
@@ -275,6 +278,7 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            wanted: None,
             next: 0,
             walk: None,
             shown: None,
@@ -349,6 +353,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
     /// What is shown of the family at hand, if it is open.
@@ -367,11 +372,29 @@ impl fmt::Debug for Scrape {
 }
 
 impl Scrape {
+    /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
+    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
+        self.wanted = Some(Box::new(wanted));
+        self
+    }
+
+    /// Takes the sources off this walk, for whoever reads them in a way of their own: on another thread, say, since a
+    /// source is code of users and may hang.
+    pub fn take_sources(&mut self) -> Arc<Vec<Arc<dyn Source>>> {
+        std::mem::take(&mut self.sources)
+    }
+
     /// Shows some more series; false when there are no more.
     pub fn step(&mut self, visitor: &mut impl Visit) -> bool {
         let Some(entry) = self.entries.get(self.next).map(Arc::clone) else {
             return self.step_source(visitor);
         };
+        if self.walk.is_none() && self.wanted.as_ref().is_some_and(|wanted| !wanted(entry.metric.family())) {
+            self.next += 1;
+            return true;
+        }
         let walk = self.walk.get_or_insert_with(|| {
             // Before the walk: rows that come with yet more labels are for the next scrape.
             self.shown = entry.shown();
