@@ -74,6 +74,9 @@ mod documents {
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
 
+    #[doc = include_str!("../../docs/facade.md")]
+    mod facade {}
+
     #[doc = include_str!("../../docs/endpoint.md")]
     mod endpoint {}
 
