@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use telemetry_core::handler::attachment;
 use telemetry_core::metric::{Metric, counter, distribution};
-use telemetry_core::{DynamicEvent, Dispatch, Event, Registry, Unit, emit};
+use telemetry_core::{Dispatch, DynamicEvent, Event, Registry, Unit, emit};
 
 use super::{Curve, Pace, per};
 use crate::heap;
@@ -210,7 +210,8 @@ fn threads(number: usize, pace: Pace) -> Vec<f64> {
     // As many events for each thread as take one of them about a round.
     let alone = dispatch.run(|| pace.time(|times| emit_all(0, times)));
     let least = alone.iter().copied().fold(f64::MAX, f64::min);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // A number of events.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    // A number of events.
     let times = (pace.round.as_nanos() as f64 / least / number.div_ceil(cores) as f64).max(1_000.0) as u64;
     let mut expected = counted(&registry, "scale.threads.count");
     let round = |_| {
