@@ -1,5 +1,7 @@
 //! The registry: every family, and the walk over them.
 
+mod claim;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,6 +16,9 @@ use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
+pub use claim::Claim;
+use claim::{ClaimPolicy, Claims};
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -34,12 +39,11 @@ struct Families {
     // Copied when it changes, so that a walk holds no lock.
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
-    names: Option<NamePolicy>,
-    taken: HashMap<String, String>,
+    policy: Option<ClaimPolicy>,
+    claims: Claims,
+    // Families that sources show, and whose names they took.
+    reserved: Vec<Family>,
 }
-
-/// Tells under which names a family is exposed.
-type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,34 +184,59 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`MetricError`] if two families of now would share a name.
-    pub fn exposed_names(&self, names: impl Fn(&Family) -> Vec<String> + Send + 'static) -> Result<(), MetricError> {
+    /// [`MetricError`] if two families of now would share a name, or two labels of one; then the registry stays as it was.
+    pub fn exposed_names(&self, policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = HashMap::new();
-        for entry in families.entries.iter() {
-            claim(&mut taken, entry.metric.family(), names(entry.metric.family()))?;
+        let mut claims = Claims::default();
+        for family in families.entries.iter().map(|entry| entry.metric.family()).chain(&families.reserved) {
+            claims.take(family, policy(family))?;
         }
-        families.taken = taken;
-        families.names = Some(Box::new(names));
+        families.claims = claims;
+        families.policy = Some(Box::new(policy));
+        Ok(())
+    }
+
+    /// Keeps the names of a family that a [source](Self::source) shows, so that a metric which would share one is an error
+    /// when it is defined.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if a family that is there has one of them.
+    pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let is_same = |other: &Family| other.name() == family.name();
+        if families.entries.iter().any(|entry| is_same(entry.metric.family())) {
+            return Err(MetricError::new(family.name(), Fault::Repeated));
+        }
+        if families.reserved.iter().any(is_same) {
+            // By another source of the same figures.
+            return Ok(());
+        }
+        if let Some(policy) = &families.policy {
+            let mut claims = families.claims.clone();
+            claims.take(&family, policy(&family))?;
+            families.claims = claims;
+        }
+        families.reserved.push(family);
         Ok(())
     }
 
     /// Enters families, all or none.
     pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = families.taken.clone();
+        let mut claims = families.claims.clone();
         for (at, entry) in entries.iter().enumerate() {
             let family = entry.metric.family();
-            let known = families.entries.iter().map(|entry| &entry.metric);
-            let same = |metric: &Arc<Compiled>| metric.family().name() == family.name();
-            if known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
+            let own = families.entries.iter().map(|entry| entry.metric.family());
+            let new = entries[..at].iter().map(|entry| entry.metric.family());
+            if own.chain(new).chain(&families.reserved).any(|other| other.name() == family.name()) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
-            if let Some(names) = &families.names {
-                claim(&mut taken, family, names(family))?;
+            if let Some(policy) = &families.policy {
+                claims.take(family, policy(family))?;
             }
         }
-        families.taken = taken;
+        families.claims = claims;
         Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
         Ok(())
     }
@@ -275,17 +304,6 @@ impl Registry {
         }
         number
     }
-}
-
-fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
-    for name in names {
-        if let Some(other) = taken.insert(name.clone(), family.name().to_owned())
-            && other != family.name()
-        {
-            return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
-        }
-    }
-    Ok(())
 }
 
 /// A walk over the families of a registry, in the order in which they were defined, then over its sources.
@@ -397,7 +415,9 @@ impl Skipped<'_> {
             .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
-        for entry in self.0 {
+        // What is held and has no values can't miss any.
+        let has_values = |entry: &&Arc<Entry>| !matches!(entry.metric.family().kind(), Kind::Info | Kind::StateSet);
+        for entry in self.0.iter().filter(has_values) {
             for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
