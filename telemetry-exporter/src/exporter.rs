@@ -13,9 +13,11 @@ use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
 use telemetry_core::{Aggregator, Registry};
 
+use crate::about::About;
+#[cfg(feature = "openmetrics2")]
+use crate::encode::OpenMetrics2;
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
-use crate::name::Names;
-use crate::negotiate::{Format, negotiate};
+use crate::negotiate::{Format, Negotiated, negotiate};
 use crate::own::DispatchFigures;
 use crate::serve::{
     self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
@@ -67,6 +69,9 @@ pub struct Builder {
     registry: Registry,
     metrics: Vec<Metric>,
     sources: Vec<Arc<dyn Source>>,
+    // Labels of `target_info` and `build_info`.
+    target: Option<Vec<(String, String)>>,
+    build: Option<Vec<(String, String)>>,
     dispatch: Option<Dispatch>,
     id: String,
     options: Options,
@@ -181,7 +186,55 @@ impl Builder {
         self
     }
 
-    /// What the formats hold beside what they must.
+    /// Says what the process is, in `target_info`: one series with these labels, which queries join with the others.
+    ///
+    /// ```
+    /// use telemetry_exporter::Exporter;
+    ///
+    /// let builder = Exporter::builder()
+    ///     .resource([("service.name", "shop"), ("service.instance.id", "eu-7")])
+    ///     .build_info([("version", env!("CARGO_PKG_VERSION"))]);
+    /// // target_info{service_name="shop",service_instance_id="eu-7"} 1
+    /// // build_info{version="0.1.0"} 1
+    /// # let _ = builder;
+    /// ```
+    pub fn resource<N: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.target.get_or_insert_default().extend(owned(labels));
+        self
+    }
+
+    /// Says what was built, in `build_info`: the version, the revision, what else tells one build from another.
+    pub fn build_info<N: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.build.get_or_insert_default().extend(owned(labels));
+        self
+    }
+
+    /// Keeps the names of metrics and labels as they are defined, dots and all, for scrapers that can read them; without it
+    /// every scraper gets `_` for whatever is not a letter, a digit or `_`.
+    ///
+    /// Prometheus from 3.0 on reads such names, and asks for them; to others they are written with `_` as before. Suffixes
+    /// stay: `http.server.errors` is `http.server.errors_total`. This is the same as
+    /// [`Options::utf8_names`] in [`options`](Self::options).
+    ///
+    /// ```
+    /// use telemetry_core::metric::counter;
+    /// use telemetry_exporter::Exporter;
+    ///
+    /// let exporter = Exporter::builder()
+    ///     .metric(counter("http.server.errors.count").tag_as("status", "http.response.status"))
+    ///     .utf8_names(true)
+    ///     .listen("127.0.0.1:0")
+    ///     .serve()?;
+    /// // Prometheus 3: {"http.server.errors_total","http.response.status"="500"} 1
+    /// // Prometheus 2: http_server_errors_total{http_response_status="500"} 1
+    /// # Ok::<(), telemetry_exporter::ExporterError>(())
+    /// ```
+    pub fn utf8_names(mut self, utf8_names: bool) -> Self {
+        self.options = self.options.utf8_names(utf8_names);
+        self
+    }
+
+    /// What the formats hold beside what they must, and how names are written.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
@@ -211,18 +264,29 @@ impl Builder {
     ///
     /// [`ExporterError`] says what stood in the way and what to do.
     pub fn serve(self) -> Result<Exporter, ExporterError> {
-        let Self { registry, metrics, sources, dispatch, id, options, endpoint } = self;
-        registry.exposed_names(|family| Names::new(family).occupied())?;
+        let Self { registry, metrics, sources, target, build, dispatch, id, options, endpoint } = self;
+        registry.exposed_names(move |family| options.naming().claims(family))?;
+        let about: Vec<About> = target.map(About::target).into_iter().chain(build.map(About::build)).collect();
+        for about in &about {
+            registry.reserve(about.family().clone())?;
+        }
         let aggregator = registry.aggregator(metrics)?;
         let dispatch = dispatch.unwrap_or_else(Dispatch::current);
         let attached = attach(&aggregator, dispatch, id)?;
         registry.source(Arc::new(DispatchFigures(attached.dispatch.clone())));
+        for about in about {
+            registry.source(Arc::new(about));
+        }
         for source in sources {
             registry.source(source);
         }
         let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
         Ok(Exporter { server: Some(server), registry, attached })
     }
+}
+
+fn owned<N: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (N, V)>) -> Vec<(String, String)> {
+    labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 fn attach(aggregator: &Aggregator, dispatch: Dispatch, id: String) -> Result<Attached, AttachError> {
@@ -239,6 +303,8 @@ impl Exporter {
             registry: Registry::new(),
             metrics: Vec::new(),
             sources: Vec::new(),
+            target: None,
+            build: None,
             dispatch: None,
             id: ID.to_owned(),
             options: Options::default(),
@@ -302,17 +368,17 @@ struct Exposed {
 
 impl Exposition for Exposed {
     fn open(&self, scrape: &serve::Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
-        let format = match scrape.target {
-            Target::Json => Format::Json,
+        let answer = match scrape.target {
+            Target::Json => Negotiated::new(Format::Json),
             Target::Metrics => negotiate(scrape.accept),
         };
-        let walk = self.registry.scrape();
-        Ok(match format {
-            Format::Text => body(walk, format, Text::<Prometheus>::with(self.options)),
-            Format::OpenMetrics | Format::OpenMetricsDraft => {
-                body(walk, format, Text::<OpenMetrics>::with(self.options))
-            }
-            Format::Json => body(walk, format, Json::new()),
+        let (walk, options) = (self.registry.scrape(), self.options.escaping(answer.escaping()));
+        Ok(match answer.format() {
+            Format::Text | Format::Text1 => body(walk, answer, Text::<Prometheus>::with(options)),
+            Format::OpenMetrics | Format::OpenMetricsDraft => body(walk, answer, Text::<OpenMetrics>::with(options)),
+            #[cfg(feature = "openmetrics2")]
+            Format::OpenMetrics2 => body(walk, answer, Text::<OpenMetrics2>::with(options)),
+            Format::Json => body(walk, answer, Json::new()),
         })
     }
 }
@@ -320,17 +386,17 @@ impl Exposition for Exposed {
 /// One scrape on its way: the walk goes on when the socket has taken what was written.
 struct Body<E> {
     walk: Scrape,
-    format: Format,
+    answer: Negotiated,
     encoder: E,
 }
 
-fn body<E: Encoder + 'static>(walk: Scrape, format: Format, encoder: E) -> Box<dyn Chunks> {
-    Box::new(Body { walk, format, encoder })
+fn body<E: Encoder + 'static>(walk: Scrape, answer: Negotiated, encoder: E) -> Box<dyn Chunks> {
+    Box::new(Body { walk, answer, encoder })
 }
 
 impl<E: Encoder> Chunks for Body<E> {
     fn content_type(&self) -> &'static str {
-        self.format.content_type()
+        self.answer.content_type()
     }
 
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {

@@ -45,12 +45,14 @@ pub mod negotiate;
 mod number;
 
 // From bytes to a client.
+mod about;
 mod exporter;
 mod own;
 pub mod serve;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
+pub use name::Escaping;
 pub use negotiate::Format;
 
 /// The documents of the repository: what they show is compiled and run.

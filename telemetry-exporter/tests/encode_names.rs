@@ -123,7 +123,7 @@ fn families_that_become_one_are_refused() {
         (Family::new("a", Spiral).window(minute), Family::new("a", Spiral).window(2 * minute), "a"),
     ] {
         let error = check_collisions([&first, &Family::new("other", LastValue), &second]).unwrap_err();
-        let NameCollision::Families { first: one, second: other, exposed: name } = &error else {
+        let NameCollision::Families { first: one, second: other, exposed: name, .. } = &error else {
             panic!("{error}");
         };
         assert_eq!(*one, (first.name().to_owned(), first.kind()));

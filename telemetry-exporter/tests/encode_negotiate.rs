@@ -1,11 +1,11 @@
 //! Which format a scraper gets.
 
 use proptest::prelude::*;
-use telemetry_exporter::negotiate::Format::{self, OpenMetrics, OpenMetricsDraft, Text};
+use telemetry_exporter::negotiate::Format::{self, OpenMetrics, OpenMetricsDraft, Text, Text1};
 use telemetry_exporter::negotiate::negotiate;
 
 fn answer(accept: &str) -> Format {
-    negotiate([accept.as_bytes()])
+    negotiate([accept.as_bytes()]).format()
 }
 
 /// The headers of scrapers, as they send them.
@@ -48,7 +48,7 @@ fn scrapers_get_the_format_that_they_like_best() {
 /// Who asks for nothing, or for nothing that there is, gets the text format.
 #[test]
 fn the_text_format_is_the_last_resort() {
-    assert_eq!(negotiate([]), Text);
+    assert_eq!(negotiate([]).format(), Text);
     for accept in [
         "",
         "*/*",
@@ -59,7 +59,6 @@ fn the_text_format_is_the_last_resort() {
         "/",
         ";;;,,,=",
         "application/openmetrics-text;version=2.0.0",
-        "text/plain;version=1.0.0;escaping=allow-utf-8",
         "application/vnd.google.protobuf",
         "application/openmetrics-text;q=bogus",
         "application/openmetrics-text;q=2",
@@ -87,7 +86,8 @@ fn versions_are_honoured() {
             OpenMetricsDraft,
         ),
         ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
-        ("text/plain;version=1.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
+        ("text/plain;version=1.1.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
+        ("text/plain;version=1.0.0,application/openmetrics-text;version=1.0.0;q=0.1", Text1),
         ("application/openmetrics-text;version=1.0.0;escaping=bogus", OpenMetrics),
         ("application/*", OpenMetrics),
     ] {
@@ -132,7 +132,7 @@ fn quality_decides_and_then_the_order() {
 #[test]
 fn headers_are_read_as_one_list() {
     let headers: [&[u8]; 2] = [b"text/plain;q=0.5", b"application/openmetrics-text"];
-    assert_eq!(negotiate(headers), OpenMetrics);
+    assert_eq!(negotiate(headers).format(), OpenMetrics);
 }
 
 /// The answer's own header, byte for byte.
@@ -148,7 +148,7 @@ proptest! {
     /// V5: whatever the header, there is an answer, and it is one that a scraper can read.
     #[test]
     fn any_header_has_an_answer(headers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4)) {
-        let format = negotiate(headers.iter().map(Vec::as_slice));
+        let format = negotiate(headers.iter().map(Vec::as_slice)).format();
         prop_assert!(format != Format::Json);
     }
 
