@@ -88,7 +88,12 @@ impl Naming {
 }
 
 fn given(utf8: bool, name: &str, is_plain: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if utf8 && !name.is_empty() { name.into() } else { sanitized(name, is_plain) }
+    match name {
+        _ if !utf8 || name.is_empty() => sanitized(name, is_plain),
+        // Prometheus refuses the whole scrape for it, in quotes too.
+        _ if name.contains('\0') => name.replace('\0', "_").into(),
+        _ => name.into(),
+    }
 }
 
 /// Applies `escape` to a text that may be borrowed or owned.

@@ -230,7 +230,7 @@ fn versions_are_honoured() {
             "application/openmetrics-text;version=0.0.1;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4",
             OpenMetricsDraft,
         ),
-        ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
+        ("application/openmetrics-text;version=3.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
         ("text/plain;version=1.1.0,application/openmetrics-text;version=1.0.0;q=0.1", OpenMetrics),
         ("text/plain;version=1.0.0,application/openmetrics-text;version=1.0.0;q=0.1", Text1),
         ("application/openmetrics-text;version=1.0.0;escaping=bogus", OpenMetrics),
