@@ -224,23 +224,32 @@ fn hostile_names_are_escaped_within_their_quotes() {
     );
 }
 
-/// V5: a label that holds the name of the metric, or one that names the state, costs its series and no other.
+/// V5: a label that is reserved, such as the one that holds the metric's name, or that names the state, costs its series and no other.
 #[test]
 fn labels_that_are_taken_cost_their_series() {
     for format in [Format::Text, Format::OpenMetrics] {
         let mut encoder = format.encoder(Options::default());
         encoder.family(&Family::new("x", Kind::LastValue));
         encoder.series(&series(&[("__name__", "y")], Sample::Gauge(1.0)));
+        encoder.series(&series(&[(".é", "y")], Sample::Gauge(1.0)));
         encoder.family(&Family::new("s.t", Kind::StateSet));
         let states = States::from_pairs(&[("a", true)]);
         encoder.series(&series(&[("s_t", "y")], Sample::States(states)));
         encoder.series(&series(&[], Sample::States(States::from_pairs(&[("a", true), ("a", false)]))));
         encoder.series(&series(&[("ok", "")], Sample::States(states)));
+        encoder.family(&Family::new(".éx", Kind::StateSet));
+        encoder.series(&series(&[], Sample::States(states)));
         encoder.finish();
         let body = String::from_utf8(encoder.take()).unwrap();
         let lines: Vec<&str> = body.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!((lines, encoder.skipped()), (vec!["s_t{s_t=\"a\"} 1"], 3));
+        assert_eq!((lines, encoder.skipped()), (vec!["s_t{s_t=\"a\"} 1"], 5));
     }
+    // In quotes, too.
+    let body = encoded(Format::Text1, Options::default().utf8_names(true).escaping(Escaping::AllowUtf8), |visitor| {
+        visitor.family(&Family::new("x", Kind::LastValue).labels(["__é"]));
+        visitor.series(&series(&[("__é", "y")], Sample::Gauge(1.0)));
+    });
+    assert_eq!(body, "");
 }
 
 /// JSON has names as they are defined, and states by name.

@@ -18,21 +18,11 @@ pub fn prometheus() -> Option<Command> {
 /// Not every system has a package of it, so its lack is told, and never a failure.
 #[must_use]
 pub fn prometheus_3() -> Option<Command> {
-    program_3("prometheus")
-}
-
-/// `promtool` from 3.0 on: see [`prometheus_3`].
-#[must_use]
-pub fn promtool_3() -> Option<Command> {
-    program_3("promtool")
-}
-
-fn program_3(name: &str) -> Option<Command> {
-    let path = std::env::var_os("TELEMETRY_PROMETHEUS_3").map(|folder| Path::new(&folder).join(name));
+    let path = std::env::var_os("TELEMETRY_PROMETHEUS_3").map(|folder| Path::new(&folder).join("prometheus"));
     if let Some(path) = path.filter(|path| silent(Command::new(path).arg("--version"))) {
         return Some(Command::new(path));
     }
-    skipped(&format!("{name} 3"), "name the folder that holds it in TELEMETRY_PROMETHEUS_3");
+    skipped("prometheus 3", "name the folder that holds it in TELEMETRY_PROMETHEUS_3");
     None
 }
 

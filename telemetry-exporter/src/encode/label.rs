@@ -21,8 +21,11 @@ pub(super) struct LabelNames {
 }
 
 impl LabelNames {
-    /// The names of `family`; `None` when two of them become one, or one is `reserved`.
+    /// The names of `family`; `None` when two of them become one, or one is `reserved`, by us or by Prometheus.
     pub(super) fn new(family: &Family, reserved: Option<String>, naming: Naming) -> Option<Self> {
+        if reserved.as_deref().is_some_and(is_reserved) {
+            return None;
+        }
         let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
         let exposed: Vec<Box<str>> = given.iter().map(|name| written(naming, name)).collect();
         let names = Self { inner: Pieces::new("", &exposed, ""), given, exposed, reserved, naming };
@@ -81,12 +84,17 @@ impl LabelNames {
     }
 
     fn may_follow(&self, name: &str, mut before: impl Iterator<Item = impl AsRef<str>>) -> bool {
-        Some(name) != self.reserved.as_deref() && name != METRIC_NAME && before.all(|other| other.as_ref() != name)
+        Some(name) != self.reserved.as_deref() && !is_reserved(name) && before.all(|other| other.as_ref() != name)
     }
 }
 
-/// The label that holds the name of the metric, which stands before the labels.
-const METRIC_NAME: &str = "__name__";
+/// What the labels begin with that Prometheus keeps for itself: `__name__`, and others that it takes off unasked.
+const RESERVED: &str = "__";
+
+/// Whether a name, as it is written, is Prometheus' own.
+fn is_reserved(name: &str) -> bool {
+    name.strip_prefix('"').unwrap_or(name).starts_with(RESERVED)
+}
 
 /// A label's name as it stands before the value.
 fn written(naming: Naming, name: &str) -> Box<str> {
