@@ -43,7 +43,7 @@ use std::mem;
 use telemetry_core::scrape::Visit;
 
 use crate::name::{Escaping, Naming};
-use crate::negotiate::Format;
+use crate::negotiate::{Format, Negotiated};
 
 pub use json::Json;
 pub use openmetrics::OpenMetrics;
@@ -115,6 +115,29 @@ impl Options {
     #[must_use]
     pub const fn naming(self) -> Naming {
         self.naming
+    }
+}
+
+impl Negotiated {
+    /// A new encoder of the format, whose names are escaped as the scraper asked.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_exporter::Options;
+    /// use telemetry_exporter::encode::Encoder;
+    /// use telemetry_exporter::negotiate::negotiate;
+    ///
+    /// // What a server of one's own does with a request:
+    /// let answer = negotiate([b"application/openmetrics-text".as_slice()]);
+    /// let mut encoder = answer.encoder(Options::default().utf8_names(true));
+    /// Registry::new().scrape().run(&mut &mut *encoder);
+    /// encoder.finish();
+    /// assert_eq!(answer.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    /// assert_eq!(encoder.take(), b"# EOF\n");
+    /// ```
+    #[must_use]
+    pub fn encoder(self, options: Options) -> Box<dyn Encoder> {
+        self.format().encoder(options.escaping(self.escaping()))
     }
 }
 

@@ -8,7 +8,7 @@
 //! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
-//! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Negotiation**: which format a scraper gets, and names that it can read: [`negotiate::negotiate`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -37,6 +37,10 @@
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
+//!
+//! # Features
+//!
+//! - `openmetrics2`: OpenMetrics 2.0, for scrapers that ask for that version.
 
 // From a walk to bytes.
 pub mod encode;
@@ -69,4 +73,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[doc = include_str!("../../docs/names.md")]
+    mod names {}
 }
