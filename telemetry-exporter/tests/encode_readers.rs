@@ -4,6 +4,8 @@
 //! texts that went in; `promtool` reads those of text 0.0.4. `TELEMETRY_CASES` says how many cases there are, 1,000
 //! unless told; `ci/expositions` runs 100,000. `TELEMETRY_SEED` repeats a run: a failure names its seed.
 
+#![allow(clippy::print_stdout, reason = "a failure has to say how it is repeated")]
+
 mod expected_samples;
 
 use std::collections::BTreeMap;
