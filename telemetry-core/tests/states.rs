@@ -1,7 +1,8 @@
 //! Infos and state sets, and the names that families claim.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -130,23 +131,26 @@ fn a_change_of_state_is_never_seen_half_done() {
     let registry = Registry::new();
     let pool = registry.register::<StateSet>(state_set_of::<Phase>("pool.state")).unwrap().single().unwrap();
     pool.set_only(Phase::Open).unwrap();
-    let done = AtomicBool::new(false);
+    let (start, at_work) = (Barrier::new(3), AtomicU32::new(2));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                // Relaxed: it only ends the loop.
-                while !done.load(Ordering::Relaxed) {
+                start.wait();
+                for _ in 0..20_000 {
                     for phase in [Phase::HalfOpen, Phase::Closed, Phase::Open] {
                         pool.set_only(phase).unwrap();
                     }
                 }
+                // Relaxed: it only ends the loop.
+                at_work.fetch_sub(1, Ordering::Relaxed);
             });
         }
-        for _ in 0..500 {
+        start.wait();
+        // Relaxed: as above.
+        while at_work.load(Ordering::Relaxed) > 0 {
             let seen = holding(&registry, "pool.state");
             assert_eq!((seen.len(), seen[0].1.len()), (1, 1), "{seen:?}");
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -203,6 +207,13 @@ fn names_meet_within_one_escaping() {
     let (first, second, exposed) = ("x.y".to_owned(), "x_y".to_owned(), "x_y".to_owned());
     assert_eq!(error.fault(), &Fault::LabelCollision { first, second, exposed, escaping: Some("underscores") });
     assert!(error.to_string().contains("\"x.y\" and \"x_y\""), "{error}");
+    // A name of one escaping is another's of another: they don't meet.
+    let apart = Registry::new();
+    let escaping = |family: &Family| if family.name() == "e" { "dots" } else { "values" };
+    apart.exposed_names(move |family| vec![Claim::family("same").escaping(escaping(family))]).unwrap();
+    apart.register::<Counter>(counter("e")).unwrap();
+    apart.register::<Counter>(counter("f")).unwrap();
+    assert!(apart.register::<Counter>(counter("g")).is_err());
     // Nothing of what failed is left behind.
     registry.register::<Counter>(counter("c").tags(["x.y"])).unwrap();
     registry.register::<Counter>(counter("d").tags(["x.y"])).unwrap();

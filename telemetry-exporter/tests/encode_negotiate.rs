@@ -153,6 +153,7 @@ fn openmetrics_2_is_answered_only_when_it_is_asked_for() {
         "application/*",
         "*/*",
         "text/plain;q=0",
+        "application/openmetrics-text,application/openmetrics-text;version=1.0.0;q=0,application/openmetrics-text;version=0.0.1;q=0",
         "application/openmetrics-text;version=1.0.0",
     ] {
         assert!(!content_type(accept).contains("version=2"), "{accept}");
@@ -166,6 +167,7 @@ fn text_1_is_answered_only_when_it_is_asked_for() {
         assert_eq!(answer(accept), Text, "{accept}");
     }
     assert_eq!(answer("application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0"), Text);
+    assert_ne!(answer("text/plain,text/plain;version=0.0.4;q=0"), Text1);
 }
 
 /// The escaping is read from the whole header, so that a series has one name whichever format wins.

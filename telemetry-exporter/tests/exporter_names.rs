@@ -153,6 +153,13 @@ fn names_that_would_meet_are_refused_when_the_exporter_is_built() {
     drop(exporter.expect("without UTF-8 names nothing begins with `U__` but what is called so"));
 }
 
+/// V4: what one scraper's names are another's, of another metric, meets for neither of them.
+#[test]
+fn names_that_stay_apart_under_each_escaping_are_accepted() {
+    // Escaped with `dots` the first is `names__a__b`, which the second is with `underscores`.
+    drop(builder().metrics([gauge("names_a_b"), gauge("names__a__b")]).utf8_names(true).serve().unwrap());
+}
+
 /// V4: the same of what is registered when the exporter serves already.
 #[test]
 fn names_that_would_meet_are_refused_later_too() {
