@@ -45,6 +45,9 @@ struct Families {
     reserved: Vec<Family>,
 }
 
+/// Whether a walk shows a family.
+type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
+
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").finish_non_exhaustive()
@@ -254,6 +257,7 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            wanted: None,
             next: 0,
             walk: None,
             reader: Reader::new(),
@@ -314,6 +318,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
     reader: Reader,
@@ -330,11 +335,29 @@ impl fmt::Debug for Scrape {
 }
 
 impl Scrape {
+    /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
+    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
+        self.wanted = Some(Box::new(wanted));
+        self
+    }
+
+    /// Takes the sources off this walk, for whoever reads them in a way of their own: on another thread, say, since a
+    /// source is code of users and may hang.
+    pub fn take_sources(&mut self) -> Arc<Vec<Arc<dyn Source>>> {
+        std::mem::take(&mut self.sources)
+    }
+
     /// Shows some more series; false when there are no more.
     pub fn step(&mut self, visitor: &mut impl Visit) -> bool {
         let Some(entry) = self.entries.get(self.next).map(Arc::clone) else {
             return self.step_source(visitor);
         };
+        if self.walk.is_none() && self.wanted.as_ref().is_some_and(|wanted| !wanted(entry.metric.family())) {
+            self.next += 1;
+            return true;
+        }
         let walk = self.walk.get_or_insert_with(|| {
             visitor.family(entry.metric.family());
             // What was taken off for the last family is not this one's, though both may count by the same buckets.

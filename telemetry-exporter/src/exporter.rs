@@ -9,19 +9,17 @@ use std::time::Duration;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
-use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
 use telemetry_core::{Aggregator, Registry};
 
 use crate::about::About;
-#[cfg(feature = "openmetrics2")]
-use crate::encode::OpenMetrics2;
-use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
-use crate::negotiate::{Format, Negotiated, negotiate};
+use crate::compress::Coding;
+use crate::encode::Options;
+use crate::exposed::{Exposed, SOURCE_TIME};
+use crate::negotiate::Format;
 use crate::own::DispatchFigures;
-use crate::serve::{
-    self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
-};
+use crate::serve::{self, Address, Figures, Limits, ServeError, Server, ShutdownError};
+use crate::sources::Sources;
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -72,9 +70,11 @@ pub struct Builder {
     // Labels of `target_info` and `build_info`.
     target: Option<Vec<(String, String)>>,
     build: Option<Vec<(String, String)>>,
+    source_time: Duration,
     dispatch: Option<Dispatch>,
     id: String,
     options: Options,
+    shows_endpoint: bool,
     endpoint: serve::Builder,
 }
 
@@ -169,8 +169,19 @@ impl Builder {
     }
 
     /// Adds figures that are made when they are scraped.
+    ///
+    /// Each source is read on a thread of its own, one scrape at a time. One that panics, or is not ready within the
+    /// [time](Self::source_time), is left out, and counted in `telemetry_source_failures_total`.
     pub fn source(mut self, source: Arc<dyn Source>) -> Self {
         self.sources.push(source);
+        self
+    }
+
+    /// The longest that a scrape waits for a source, 2 s unless told; half of what the scrape has left, if that is less.
+    ///
+    /// A source that takes longer is waited for by no further scrape before it has returned.
+    pub fn source_time(mut self, time: Duration) -> Self {
+        self.source_time = time;
         self
     }
 
@@ -252,6 +263,29 @@ impl Builder {
         self
     }
 
+    /// How bodies may be compressed for clients that ask for it, the coding to be preferred first; all that were built in
+    /// unless told.
+    ///
+    /// ```
+    /// use telemetry_exporter::Exporter;
+    /// use telemetry_exporter::compress::Coding;
+    ///
+    /// let plain = Exporter::builder().listen("127.0.0.1:0").codings([Coding::Identity]).serve()?;
+    /// # drop(plain);
+    /// # Ok::<(), telemetry_exporter::ExporterError>(())
+    /// ```
+    pub fn codings(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        self.endpoint = self.endpoint.codings(codings);
+        self
+    }
+
+    /// Whether the endpoint's own [figures](Figures) are served with the others: requests, scrapes in flight, their
+    /// duration and size, clients sent away or cut off. They are not unless told.
+    pub fn endpoint_figures(mut self, shown: bool) -> Self {
+        self.shows_endpoint = shown;
+        self
+    }
+
     /// What the landing page is headed with.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.title(title);
@@ -264,7 +298,19 @@ impl Builder {
     ///
     /// [`ExporterError`] says what stood in the way and what to do.
     pub fn serve(self) -> Result<Exporter, ExporterError> {
-        let Self { registry, metrics, sources, target, build, dispatch, id, options, endpoint } = self;
+        let Self {
+            registry,
+            metrics,
+            sources,
+            target,
+            build,
+            source_time,
+            dispatch,
+            id,
+            options,
+            shows_endpoint,
+            endpoint,
+        } = self;
         registry.exposed_names(move |family| options.naming().claims(family))?;
         let about: Vec<About> = target.map(About::target).into_iter().chain(build.map(About::build)).collect();
         for about in &about {
@@ -273,14 +319,18 @@ impl Builder {
         let aggregator = registry.aggregator(metrics)?;
         let dispatch = dispatch.unwrap_or_else(Dispatch::current);
         let attached = attach(&aggregator, dispatch, id)?;
-        registry.source(Arc::new(DispatchFigures(attached.dispatch.clone())));
-        for about in about {
-            registry.source(Arc::new(about));
+        let figures = Arc::new(Figures::default());
+        let mut own: Vec<Arc<dyn Source>> = vec![Arc::new(DispatchFigures(attached.dispatch.clone()))];
+        own.extend(about.into_iter().map(|about| Arc::new(about) as _));
+        if shows_endpoint {
+            own.push(Arc::clone(&figures) as _);
         }
-        for source in sources {
-            registry.source(source);
+        for source in own.iter().chain(&sources) {
+            registry.source(Arc::clone(source));
         }
-        let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
+        let sources = Arc::new(Sources::new(own, source_time));
+        let exposed = Exposed { registry: registry.clone(), options, sources };
+        let server = endpoint.figures(&figures).serve(exposed)?;
         Ok(Exporter { server: Some(server), registry, attached })
     }
 }
@@ -305,9 +355,11 @@ impl Exporter {
             sources: Vec::new(),
             target: None,
             build: None,
+            source_time: SOURCE_TIME,
             dispatch: None,
             id: ID.to_owned(),
             options: Options::default(),
+            shows_endpoint: false,
             endpoint: Server::builder(),
         }
     }
@@ -342,6 +394,9 @@ impl Exporter {
 
 /// Renders a registry at once, for those who have a way of their own to serve it.
 ///
+/// Sources are read on this thread, however long they take. To compress the text, see
+/// [`Coding`](crate::compress::Coding::compress).
+///
 /// ```
 /// use telemetry_core::Registry;
 /// use telemetry_exporter::{Format, render};
@@ -358,58 +413,4 @@ pub fn render(registry: &Registry, format: Format) -> String {
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
     String::from_utf8(encoder.take()).expect("encoders write UTF-8")
-}
-
-/// A registry as what an endpoint serves.
-struct Exposed {
-    registry: Registry,
-    options: Options,
-}
-
-impl Exposition for Exposed {
-    fn open(&self, scrape: &serve::Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
-        let answer = match scrape.target {
-            Target::Json => Negotiated::new(Format::Json),
-            Target::Metrics => negotiate(scrape.accept),
-        };
-        let (walk, options) = (self.registry.scrape(), self.options.escaping(answer.escaping()));
-        Ok(match answer.format() {
-            Format::Text | Format::Text1 => body(walk, answer, Text::<Prometheus>::with(options)),
-            Format::OpenMetrics | Format::OpenMetricsDraft => body(walk, answer, Text::<OpenMetrics>::with(options)),
-            #[cfg(feature = "openmetrics2")]
-            Format::OpenMetrics2 => body(walk, answer, Text::<OpenMetrics2>::with(options)),
-            Format::Json => body(walk, answer, Json::new()),
-        })
-    }
-}
-
-/// One scrape on its way: the walk goes on when the socket has taken what was written.
-struct Body<E> {
-    walk: Scrape,
-    answer: Negotiated,
-    encoder: E,
-}
-
-fn body<E: Encoder + 'static>(walk: Scrape, answer: Negotiated, encoder: E) -> Box<dyn Chunks> {
-    Box::new(Body { walk, answer, encoder })
-}
-
-impl<E: Encoder> Chunks for Body<E> {
-    fn content_type(&self) -> &'static str {
-        self.answer.content_type()
-    }
-
-    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
-        // The encoder writes into the caller's buffer.
-        std::mem::swap(self.encoder.buffer_mut(), buffer);
-        let mut goes_on = true;
-        while goes_on && self.encoder.buffer_mut().len() < CHUNK {
-            goes_on = self.walk.step(&mut self.encoder);
-        }
-        if !goes_on {
-            self.encoder.finish();
-        }
-        std::mem::swap(self.encoder.buffer_mut(), buffer);
-        Ok(if goes_on { Step::More } else { Step::Last })
-    }
 }

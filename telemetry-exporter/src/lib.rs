@@ -9,6 +9,7 @@
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets, and names that it can read: [`negotiate::negotiate`].
+//! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -43,7 +44,9 @@
 //! - `openmetrics2`: OpenMetrics 2.0, for scrapers that ask for that version.
 
 // From a walk to bytes.
+pub mod compress;
 pub mod encode;
+mod filter;
 pub mod name;
 pub mod negotiate;
 mod number;
@@ -51,8 +54,11 @@ mod number;
 // From bytes to a client.
 mod about;
 mod exporter;
+mod exposed;
 mod own;
+mod recording;
 pub mod serve;
+mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
@@ -76,4 +82,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/names.md")]
     mod names {}
+
+    #[doc = include_str!("../../docs/endpoint.md")]
+    mod endpoint {}
 }

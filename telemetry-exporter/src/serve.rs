@@ -5,7 +5,8 @@
 //!   listener    accepts; makes room when full; backs off when the process has no descriptor left
 //!   connection  one task a client: its deadlines, and hyper's state machine over the guarded socket
 //!   route       a request to a response
-//!   body        pulls one chunk of the exposition whenever the socket has taken the one before
+//!   flow        makes a body part by part, once for all who asked for it meanwhile
+//!   body        pulls the next part whenever the socket has taken the one before
 //! ```
 //!
 //! The server owns its thread and its event loop, so an application needs no async runtime, and one whose runtime is
@@ -18,6 +19,9 @@
 //! | `/metrics.json` | the same as JSON |
 //! | `/-/healthy` | `ok` |
 //! | `/` | a page that links to the others |
+//!
+//! Bodies are compressed for clients that ask for it. Scrapes that ask for the same at the same time share one body; a
+//! slow client among them does not hold up the others. What an endpoint says of itself are its [`Figures`].
 //!
 //! Methods are `GET`, `HEAD` and `OPTIONS`. A response that cannot be finished (the exposition failed or panicked,
 //! a deadline passed) is cut with a reset of the connection, so that no client takes a part for the whole.
@@ -59,6 +63,8 @@ mod address;
 mod admission;
 mod body;
 mod connection;
+mod figures;
+mod flow;
 mod landing;
 mod limits;
 mod listener;
@@ -69,6 +75,7 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -76,7 +83,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 pub use address::{Address, ServeError};
+pub use figures::Figures;
 pub use limits::Limits;
+
+use crate::compress::Coding;
 
 /// The thread's name; Linux shows 15 characters of it.
 const THREAD: &str = "telemetry-serve";
@@ -88,15 +98,45 @@ const JOIN_MARGIN: Duration = Duration::from_secs(2);
 /// Why a scrape cannot begin or go on.
 pub type ScrapeError = Box<dyn Error + Send + Sync>;
 
+/// An error of an [`Exposition`] that is the request's fault: it is answered with status 400, and this text.
+///
+/// ```
+/// use telemetry_exporter::serve::{BadRequest, ScrapeError};
+///
+/// let error: ScrapeError = BadRequest::new("unknown parameter \"nmae\"").into();
+/// assert_eq!(error.to_string(), "unknown parameter \"nmae\"");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRequest {
+    text: String,
+}
+
+impl BadRequest {
+    /// An error that says what is wrong with the request.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for BadRequest {}
+
 /// What an endpoint serves.
 ///
-/// It is called on the server's thread, one call at a time.
+/// It is called on the server's thread, one call at a time, so it must not wait; see [`Chunks::poll_ready`]. What it gives
+/// depends on nothing but its own state and the [`Scrape`]: scrapes that ask for the same at the same time share a body.
 pub trait Exposition: Send + Sync + 'static {
     /// Begins one scrape.
     ///
     /// # Errors
     ///
-    /// Any error, or a panic, is answered with status 500 and the error's text.
+    /// Any error, or a panic, is answered with status 500 and the error's text; [`BadRequest`] with status 400.
     fn open(&self, scrape: &Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError>;
 }
 
@@ -117,6 +157,8 @@ pub struct Scrape<'a> {
     pub accept_encoding: Option<&'a [u8]>,
     /// What follows the `?`, as it was sent.
     pub query: Option<&'a str>,
+    /// How long the whole response may take.
+    pub time: Duration,
 }
 
 /// The two ways to read the metrics.
@@ -135,14 +177,21 @@ pub trait Chunks: Send {
     /// The `Content-Type` of the whole body.
     fn content_type(&self) -> &'static str;
 
-    /// The `Content-Encoding` of the whole body, if it has one.
+    /// The `Content-Encoding` of the whole body, if it has one. A body that has none may be compressed by the server.
     fn content_encoding(&self) -> Option<&'static str> {
         None
     }
 
-    /// Appends the next part to `buffer`, which is empty: about 64 KiB, less only at the end.
+    /// Whether [`next`](Self::next) can go on without waiting for somebody else; if not, the waker of `cx` is to be woken
+    /// when it can. It is asked before each call of `next`.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Appends the next part to `buffer`, which is empty: about 64 KiB, less only at the end or before it has to wait.
     ///
-    /// It is called when everything before has been taken by the socket, and not again after [`Step::Last`], an error
+    /// It is called when everything before has been taken by a socket, and not again after [`Step::Last`], an error
     /// or a panic.
     ///
     /// # Errors
@@ -168,6 +217,8 @@ pub struct Builder {
     address: Address,
     limits: Limits,
     title: String,
+    codings: Vec<Coding>,
+    figures: Arc<Figures>,
 }
 
 impl Builder {
@@ -184,6 +235,17 @@ impl Builder {
     /// What the landing page is headed with; the name of the application, say.
     pub fn title(self, title: impl Into<String>) -> Self {
         Self { title: title.into(), ..self }
+    }
+
+    /// How bodies may be compressed for clients that ask for it, the coding to be preferred first; [`Coding::ALL`] unless
+    /// told.
+    pub fn codings(self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        Self { codings: codings.into_iter().collect(), ..self }
+    }
+
+    /// Counts what the endpoint does in `figures`.
+    pub fn figures(self, figures: &Arc<Figures>) -> Self {
+        Self { figures: Arc::clone(figures), ..self }
     }
 
     /// Binds, and serves `exposition` on a thread of its own.
@@ -205,7 +267,7 @@ impl Builder {
             self.address.bind()?
         };
         let address = listener.local_addr().map_err(|source| ServeError::Runtime { source })?;
-        let site = route::Site::new(Box::new(exposition), &self.title, self.limits);
+        let site = route::Site::new(Box::new(exposition), &self.title, self.limits, self.codings, self.figures);
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -258,7 +320,13 @@ struct Running {
 impl Server {
     /// Begins the definition of an endpoint.
     pub fn builder() -> Builder {
-        Builder { address: Address::DEFAULT, limits: Limits::default(), title: "telemetry".to_owned() }
+        Builder {
+            address: Address::DEFAULT,
+            limits: Limits::default(),
+            title: "telemetry".to_owned(),
+            codings: Coding::ALL.to_vec(),
+            figures: Arc::default(),
+        }
     }
 
     /// Serves `exposition` at `address`, with the default limits.

@@ -32,6 +32,16 @@ pub fn promtool() -> Option<Command> {
     program("promtool")
 }
 
+/// `curl`, the client.
+#[must_use]
+pub fn curl() -> Option<Command> {
+    if silent(Command::new("curl").arg("--version")) {
+        return Some(Command::new("curl"));
+    }
+    missing("curl", "`apt-get install curl` brings it");
+    None
+}
+
 /// An interpreter that has the package `prometheus_client`: the one that `TELEMETRY_PYTHON` names, else `python3`.
 #[must_use]
 pub fn python() -> Option<Command> {

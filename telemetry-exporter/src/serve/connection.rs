@@ -1,10 +1,11 @@
 //! One client: hyper's state machine over a socket that tells how it gets on, cut at its deadline.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::admission::Admission;
+use super::figures::Figures;
 use super::progress::Progress;
 use super::route::Site;
 
@@ -34,7 +36,11 @@ pub(super) async fn run(
     // Chunks are large and the last one should not wait for an acknowledgement. A socket without the option works too.
     let _ = stream.set_nodelay(true);
     let limits = site.limits();
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(site.respond(&request, &admission, &progress))));
+    let of_client = (&site, &admission, &progress);
+    let service = service_fn(move |request| async move {
+        let (site, admission, progress) = of_client;
+        Ok::<_, Infallible>(site.respond(&request, admission, progress).await)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             // The phases of `Progress` have their deadlines, this one among them.
@@ -45,7 +51,7 @@ pub(super) async fn run(
             // What is read before a head is complete, and the mark above which hyper asks for no more of a body: as
             // a chunk is longer, it asks for one at a time.
             .max_buf_size(limits.head_bytes)
-            .serve_connection(Transport::new(stream, progress.clone()), service)
+            .serve_connection(Transport::new(stream, progress.clone(), site.figures().clone()), service)
     );
     let mut deadline = pin!(sleep_until(progress.deadline()));
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
@@ -59,7 +65,12 @@ pub(super) async fn run(
         }
         // There is nobody to tell an error: the client is gone or was told by a status, and a body that failed is cut
         // by the drop of the transport.
-        if connection.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            match end {
+                Err(error) if error.is_parse_too_large() => site.figures().responded(431),
+                Err(error) if error.is_parse() => site.figures().responded(400),
+                Ok(()) | Err(_) => {}
+            }
             return Poll::Ready(());
         }
         if deadline.deadline() != progress.deadline() {
@@ -75,13 +86,14 @@ struct Transport {
     // `TokioIo` hands hyper's uninitialized buffer to tokio, so that no unsafe code is needed here.
     io: TokioIo<TcpStream>,
     progress: Rc<Progress>,
+    figures: Arc<Figures>,
     /// How many bytes were dropped since the last was written, once it was.
     lingering: Option<usize>,
 }
 
 impl Transport {
-    fn new(stream: TcpStream, progress: Rc<Progress>) -> Self {
-        Self { io: TokioIo::new(stream), progress, lingering: None }
+    fn new(stream: TcpStream, progress: Rc<Progress>, figures: Arc<Figures>) -> Self {
+        Self { io: TokioIo::new(stream), progress, figures, lingering: None }
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -158,7 +170,8 @@ impl Write for Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if self.progress.in_response() {
+        if let Some(reason) = self.progress.cut() {
+            self.figures.cut(reason);
             // A plain close would look like the end of a response without a length. It can only fail where the
             // connection is already gone.
             let _ = self.io.inner().set_zero_linger();

@@ -20,7 +20,7 @@ const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 /// Serves until `stop` tells the grace, or nobody can tell it any more. Returns how many responses were cut.
 pub(super) async fn run(listener: TcpListener, site: Site, mut stop: oneshot::Receiver<Duration>) -> usize {
     let site = Rc::new(site);
-    let admission = Admission::new(site.limits());
+    let admission = Admission::new(site.limits(), site.figures().clone());
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut backoff = Backoff::default();
@@ -48,6 +48,7 @@ pub(super) async fn run(listener: TcpListener, site: Site, mut stop: oneshot::Re
                 }
                 Err(error) if is_of_client(&error) => {}
                 Err(_) => {
+                    site.figures().accept_failed();
                     // Most likely the process has no descriptor left: one of ours may do for the next scrape.
                     admission.spare();
                     backoff.wait();
