@@ -20,6 +20,7 @@ use telemetry_core::family::{Family, Kind};
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Gauge, Histogram, Info, StateSet};
 use telemetry_core::metric::{Metric, counter, distribution, info, last_value, spiral, state_set, sum, summary};
 use telemetry_core::scrape::{Sample, Source, Total, Visit};
+use telemetry_core::snapshot::{FamilySnapshot, SeriesSnapshot, ValueSnapshot};
 use telemetry_core::{Clock, Dispatch, Registry, Unit, emit};
 use telemetry_exporter::name::Naming;
 use telemetry_exporter::{Builder, Escaping, Exporter, Format};
@@ -83,6 +84,16 @@ fn expected(registry: &Registry, (format, naming): (Format, Naming)) -> Samples 
     for family in registry.snapshot().families() {
         expand(family, format, naming, &mut samples);
     }
+    // What the exporter says of the source beside the registry: it never failed.
+    let series = ["panicked", "late", "thread"].map(|reason| SeriesSnapshot {
+        labels: [("source", HostileNames.name()), ("reason", reason)]
+            .map(|(name, text)| (name.into(), text.into()))
+            .into(),
+        created: None,
+        value: ValueSnapshot::Total(Total::U64(0)),
+    });
+    let family = Family::new("telemetry.source.failures", Kind::Counter);
+    expand(&FamilySnapshot { family, series: series.into() }, format, naming, &mut samples);
     samples
 }
 
@@ -92,7 +103,7 @@ struct HostileNames;
 impl Source for HostileNames {
     fn collect(&self, visitor: &mut dyn Visit) {
         for (at, text) in HOSTILE.into_iter().enumerate() {
-            let (metric, label) = (format!("{text} metric {at}"), format!("{text} label"));
+            let (metric, label) = (format!("{text} metric {at}"), format!("label {text}"));
             visitor.family(&Family::new(metric, Kind::Counter).description(text).labels([label.as_str()]));
             let labels = [(label.as_str(), text), ("größe.😱", "x")];
             visitor.series(&encode_fixture::series(&labels, Sample::Total(Total::U64(1))));
