@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use crate::compress::Coding;
 use crate::encode::Options;
 use crate::exposed::{Exposed, SOURCE_TIME};
 use crate::negotiate::Format;
-use crate::own::DispatchFigures;
-use crate::serve::{self, Address, Figures, Limits, ServeError, Server, ShutdownError};
+use crate::own::{DispatchFigures, GuardFigures};
+use crate::serve::{self, Access, Address, Figures, GuardStats, Limits, ServeError, Server, ShutdownError};
 use crate::sources::Sources;
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
@@ -286,6 +287,27 @@ impl Builder {
         self
     }
 
+    /// Who may ask; everybody unless told.
+    pub fn access(mut self, access: Access) -> Self {
+        self.endpoint = self.endpoint.access(access);
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: serve::Tls) -> Self {
+        self.endpoint = self.endpoint.tls(tls);
+        self
+    }
+
+    /// Takes TLS, passwords, headers and the limit of the rate from a web configuration file, as exporters of Prometheus
+    /// do; see [`serve::Builder::web_config`].
+    #[cfg(feature = "web-config")]
+    pub fn web_config(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.endpoint = self.endpoint.web_config(path);
+        self
+    }
+
     /// What the landing page is headed with.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.title(title);
@@ -331,6 +353,9 @@ impl Builder {
         let sources = Arc::new(Sources::new(own, source_time));
         let exposed = Exposed { registry: registry.clone(), options, sources };
         let server = endpoint.figures(&figures).serve(exposed)?;
+        if let Some(tally) = server.tally() {
+            registry.source(Arc::new(GuardFigures(tally)));
+        }
         Ok(Exporter { server: Some(server), registry, attached })
     }
 }
@@ -378,6 +403,18 @@ impl Exporter {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.as_ref().expect("the server is there until `shutdown`").local_addr()
+    }
+
+    /// The file that clients of this machine connect to, if the exporter listens on one.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&Path> {
+        self.server.as_ref().and_then(Server::local_path)
+    }
+
+    /// How often somebody was turned away, and how changed files fared.
+    #[must_use]
+    pub fn guard(&self) -> GuardStats {
+        self.server.as_ref().map(Server::guard).unwrap_or_default()
     }
 
     /// Detaches the metrics, lets scrapes in flight finish for as long as `grace`, and stops.

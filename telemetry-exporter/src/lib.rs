@@ -85,4 +85,8 @@ mod documents {
 
     #[doc = include_str!("../../docs/endpoint.md")]
     mod endpoint {}
+
+    #[cfg(feature = "web-config")]
+    #[doc = include_str!("../../docs/securing.md")]
+    mod securing {}
 }

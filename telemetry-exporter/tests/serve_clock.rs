@@ -25,7 +25,7 @@ fn no_deadline_is_reckoned_by_the_clock_on_the_wall() {
     assert!(of_endpoint.len() > 12, "{of_endpoint:?}");
     for path in of_endpoint {
         let text = fs::read_to_string(&path).expect("a source");
-        for name in ["SystemTime", "UNIX_EPOCH"] {
+        for name in ["SystemTime::now", "UNIX_EPOCH"] {
             assert!(!text.contains(name), "{} reads the clock on the wall", path.display());
         }
     }
