@@ -9,9 +9,11 @@ use telemetry_core::Registry;
 use telemetry_core::registry;
 use telemetry_core::scrape::Source;
 
+#[cfg(feature = "openmetrics2")]
+use crate::encode::OpenMetrics2;
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
 use crate::filter::{Filter, Filtered};
-use crate::negotiate::{Format, negotiate};
+use crate::negotiate::{Format, Negotiated, negotiate};
 use crate::recording::Recording;
 use crate::serve::{BadRequest, Chunks, Exposition, Scrape, ScrapeError, Step, Target};
 use crate::sources::{Sources, Turn};
@@ -29,16 +31,20 @@ pub(crate) struct Exposed {
 impl Exposition for Exposed {
     fn open(&self, scrape: &Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
         let filter = Filter::parse(scrape.query).map_err(|error| BadRequest::new(error.to_string()))?;
-        let format = match scrape.target {
-            Target::Json => Format::Json,
+        let answer = match scrape.target {
+            Target::Json => Negotiated::new(Format::Json),
             Target::Metrics => negotiate(scrape.accept),
         };
-        Ok(match format {
-            Format::Text => self.body(scrape, filter, format, Text::<Prometheus>::with(self.options)),
+        let options = self.options.escaping(answer.escaping());
+        let filter = filter.map(|filter| filter.naming(options.naming()));
+        Ok(match answer.format() {
+            Format::Text | Format::Text1 => self.body(scrape, filter, answer, Text::<Prometheus>::with(options)),
             Format::OpenMetrics | Format::OpenMetricsDraft => {
-                self.body(scrape, filter, format, Text::<OpenMetrics>::with(self.options))
+                self.body(scrape, filter, answer, Text::<OpenMetrics>::with(options))
             }
-            Format::Json => self.body(scrape, filter, format, Json::new()),
+            #[cfg(feature = "openmetrics2")]
+            Format::OpenMetrics2 => self.body(scrape, filter, answer, Text::<OpenMetrics2>::with(options)),
+            Format::Json => self.body(scrape, filter, answer, Json::new()),
         })
     }
 }
@@ -48,7 +54,7 @@ impl Exposed {
         &self,
         scrape: &Scrape<'_>,
         filter: Option<Filter>,
-        format: Format,
+        answer: Negotiated,
         encoder: E,
     ) -> Box<dyn Chunks> {
         let mut walk = self.registry.scrape();
@@ -62,7 +68,7 @@ impl Exposed {
             until: Instant::now() + scrape.time,
             filter,
             takes: true,
-            format,
+            answer,
             encoder,
         })
     }
@@ -75,7 +81,7 @@ struct Body<E> {
     until: Instant,
     filter: Option<Filter>,
     takes: bool,
-    format: Format,
+    answer: Negotiated,
     encoder: E,
 }
 
@@ -128,7 +134,7 @@ impl<E: Encoder> Body<E> {
 
 impl<E: Encoder> Chunks for Body<E> {
     fn content_type(&self) -> &'static str {
-        self.format.content_type()
+        self.answer.content_type()
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -8,7 +8,7 @@
 //! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
-//! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Negotiation**: which format a scraper gets, and names that it can read: [`negotiate::negotiate`].
 //! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
@@ -38,6 +38,10 @@
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
+//!
+//! # Features
+//!
+//! - `openmetrics2`: OpenMetrics 2.0, for scrapers that ask for that version.
 
 // From a walk to bytes.
 pub mod compress;
@@ -48,6 +52,7 @@ pub mod negotiate;
 mod number;
 
 // From bytes to a client.
+mod about;
 mod exporter;
 mod exposed;
 mod own;
@@ -57,6 +62,7 @@ mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
+pub use name::Escaping;
 pub use negotiate::Format;
 
 /// The documents of the repository: what they show is compiled and run.
@@ -76,6 +82,9 @@ mod documents {
 
     #[doc = include_str!("../../docs/facade.md")]
     mod facade {}
+
+    #[doc = include_str!("../../docs/names.md")]
+    mod names {}
 
     #[doc = include_str!("../../docs/endpoint.md")]
     mod endpoint {}

@@ -6,8 +6,8 @@ use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
 use crate::family::{Family, Kind};
 use crate::instrument::{
-    Buckets, CounterCells, GaugeCells, HistogramCells, Instrument, Scale, SpiralCells, SumCells, SummaryCells,
-    UnitOfMetric, Window,
+    Buckets, CounterCells, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale, SpiralCells,
+    StateCells, SumCells, SummaryCells, UnitOfMetric, Window,
 };
 use crate::name;
 use crate::series::Expiry;
@@ -121,6 +121,9 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
+        if matches!(metric.kind, Kind::Info | Kind::StateSet) {
+            return fail(Fault::OnlyHeld(metric.kind.name()));
+        }
         let source = metric.source.as_deref().unwrap_or(&metric.name);
         let (held_event, held_measurement) = match source.rsplit_once('.') {
             Some((event, measurement)) => (Some(event), measurement),
@@ -180,7 +183,7 @@ impl Plan {
         known.check(&metric.tags, measurement.as_deref()).map_err(error)?;
         let field = measurement.as_deref().and_then(|measurement| known.field(measurement));
         let unit = match metric.kind {
-            Kind::Counter => None,
+            Kind::Counter | Kind::Info | Kind::StateSet => None,
             _ => metric.unit.or_else(|| field.and_then(|field| field.unit)),
         };
         if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit)
@@ -277,6 +280,12 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
         &[],
         "metrics of a measurement; a counter counts events",
     )?;
+    let (has_values, of) = (!matches!(kind, Kind::Info | Kind::StateSet), "metrics of values");
+    only(metric.unit.is_some() && !has_values, "unit", &[], of)?;
+    only(metric.expiry.is_some() && !has_values, "expiry", &[], of)?;
+    if kind == Kind::StateSet {
+        check_states(&metric.states)?;
+    }
     if let Some(quantiles) = &metric.quantiles {
         let mut sorted = quantiles.clone();
         sorted.sort_by(f64::total_cmp);
@@ -291,6 +300,18 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     }
     if metric.expiry.is_some_and(|(hide_after, _)| hide_after.is_zero()) {
         return Err(Fault::Expiry);
+    }
+    Ok(())
+}
+
+fn check_states(states: &[String]) -> Result<(), Fault> {
+    if states.is_empty() || states.len() > MOST_STATES {
+        return Err(Fault::StateCount { given: states.len(), most: MOST_STATES });
+    }
+    for (position, state) in states.iter().enumerate() {
+        if state.is_empty() || states[..position].contains(state) {
+            return Err(Fault::State(state.clone()));
+        }
     }
     Ok(())
 }
@@ -310,8 +331,8 @@ fn check_labels(tags: &[TagChoice]) -> Result<(), Fault> {
 
 /// What is wrong with the name of a label.
 pub(crate) fn label_fault(label: &str) -> Option<Fault> {
-    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if label.is_empty() || !plain || label.as_bytes()[0].is_ascii_digit() {
+    // Dots as in the names of metrics: how they are exposed is the exporter's choice.
+    if name::fault(label).is_some() || label.as_bytes()[0].is_ascii_digit() {
         return Some(Fault::LabelName(label.to_owned()));
     }
     let reserved = label == "le" || label == "quantile" || label.starts_with("__");
@@ -439,6 +460,11 @@ fn instrument(metric: &Metric, unit: UnitOfMetric, offset: u32, fused: Option<&I
         Kind::Spiral => {
             let window = metric.window.unwrap_or(Window::MINUTE);
             (Instrument::Spiral(SpiralCells { offset, window, unit }), SpiralCells::cells(window))
+        }
+        Kind::Info => (Instrument::Info(InfoCells { offset }), InfoCells::CELLS),
+        Kind::StateSet => {
+            let states = metric.states.iter().map(|state| Arc::from(state.as_str())).collect();
+            (Instrument::StateSet(StateCells { offset, states }), StateCells::CELLS)
         }
     }
 }
