@@ -126,6 +126,7 @@ pub mod registry;
 pub mod family;
 pub mod scrape;
 pub mod snapshot;
+pub mod source;
 
 // The store.
 mod cells;
@@ -136,7 +137,9 @@ mod reclaim;
 mod row;
 mod series;
 
+mod caught;
 mod clock;
+mod crew;
 mod sync;
 
 // For tests of an application.

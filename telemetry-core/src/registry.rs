@@ -1,5 +1,7 @@
 //! The registry: every family, and the walk over them.
 
+mod probes;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +15,11 @@ use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
+use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
+use probes::Probes;
+pub(crate) use probes::WeakRegistry;
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -34,6 +40,7 @@ struct Families {
     // Copied when it changes, so that a walk holds no lock.
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    probes: Arc<Vec<Arc<Probe>>>,
     names: Option<NamePolicy>,
     taken: HashMap<String, String>,
 }
@@ -184,8 +191,9 @@ impl Registry {
     pub fn exposed_names(&self, names: impl Fn(&Family) -> Vec<String> + Send + 'static) -> Result<(), MetricError> {
         let mut families = self.lock();
         let mut taken = HashMap::new();
-        for entry in families.entries.iter() {
-            claim(&mut taken, entry.metric.family(), names(entry.metric.family()))?;
+        let counted = families.entries.iter().map(|entry| entry.metric.family());
+        for family in counted.chain(families.probes.iter().map(|probe| probe.family())) {
+            claim(&mut taken, family, names(family))?;
         }
         families.taken = taken;
         families.names = Some(Box::new(names));
@@ -200,7 +208,8 @@ impl Registry {
             let family = entry.metric.family();
             let known = families.entries.iter().map(|entry| &entry.metric);
             let same = |metric: &Arc<Compiled>| metric.family().name() == family.name();
-            if known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
+            let is_read = families.probes.iter().any(|probe| probe.family().name() == family.name());
+            if is_read || known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
             if let Some(names) = &families.names {
@@ -225,6 +234,7 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            probes: Probes::new(&families.probes),
             next: 0,
             walk: None,
             reader: Reader::new(),
@@ -296,6 +306,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    probes: Probes,
     next: usize,
     walk: Option<Walk>,
     reader: Reader,
@@ -353,10 +364,14 @@ impl Scrape {
     fn step_source(&mut self, visitor: &mut impl Visit) -> bool {
         // The registry's own figures come first, as one more source.
         match (self.next - self.entries.len()).checked_sub(1) {
-            None => Skipped(&self.entries).collect(visitor),
+            None => {
+                // Asked now, all at once, so that they are read while others are shown.
+                self.probes.ask();
+                Skipped(&self.entries).collect(visitor);
+            }
             Some(at) => match self.sources.get(at) {
                 Some(source) => source.collect(visitor),
-                None => return false,
+                None => return self.probes.step(visitor),
             },
         }
         self.next += 1;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What both halves speak of.
-const WORDS: &[&str] = &["name", "unit", "value", "event", "clock", "sync"];
+const WORDS: &[&str] = &["name", "unit", "value", "event", "clock", "sync", "caught", "crew"];
 /// What an application can say of its events before it runs, which definitions are checked against.
 const DECLARED: &[&str] = &["callsite", "typed"];
 /// From `emit!` to a handler.
@@ -20,6 +20,7 @@ const METRICS: &[&str] = &[
     "family",
     "scrape",
     "snapshot",
+    "source",
     "cells",
     "index",
     "instrument",

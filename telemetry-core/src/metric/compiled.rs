@@ -233,6 +233,19 @@ impl Plan {
         Ok(series)
     }
 
+    /// What is said of all its series.
+    pub(crate) fn family(&self) -> Family {
+        let labels = self.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
+        let family = Family::new(&self.metric.name, self.metric.kind)
+            .unit(self.unit)
+            .description(&self.description)
+            .labels(labels);
+        match window(&self.metric) {
+            Some(window) => family.window(window.length()),
+            None => family,
+        }
+    }
+
     /// Whether a counter of the same rows may leave counting to this distribution.
     fn can_count_for(&self, counter: &Self) -> bool {
         self.metric.kind == Kind::Distribution
@@ -364,14 +377,7 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             .find_map(|(_, compiled)| compiled.as_ref());
         let (instrument, cells) = instrument(&plan.metric, unit, next, fused.map(|compiled| &compiled.instrument));
         next += cells;
-        let labels = plan.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
-        let mut family = Family::new(&plan.metric.name, plan.metric.kind)
-            .unit(plan.unit)
-            .description(&plan.description)
-            .labels(labels);
-        if let Some(window) = window(&plan.metric) {
-            family = family.window(window.length());
-        }
+        let family = plan.family();
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
         compiled[at] = Some(Arc::new(Compiled { family, unit, own_scale, instrument, skipped }));

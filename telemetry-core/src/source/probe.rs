@@ -1,0 +1,353 @@
+//! A source as a registry holds it: asked by walks, answered by whoever reads it.
+//!
+//! ```text
+//! walk                                     reader: a thread of the crew, or the application's task
+//!   ask: is one waiting? join it.            begin: waiting becomes reading
+//!        else one waits from now on          read
+//!   wait, until its deadline                 end: nobody is reading; the answer is handed over
+//! ```
+//!
+//! A walk joins an asking only while that has not begun: so it gets a value that was read after it had asked. At most one is
+//! being read and one waits, whatever the number of walks. While the one that is read is late, or waits for a reader that
+//! does not come, walks go without.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::caught::guarded;
+use crate::crew::{Crew, STALL};
+use crate::family::Family;
+use crate::instrument::{Scale, UnitOfMetric};
+use crate::metric::MetricError;
+use crate::scrape::Visit;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+use super::figures::{Answer, Figures};
+use super::own::{Failure, Tally};
+use super::{Parts, definition};
+
+/// What is known of a source's series beforehand.
+#[derive(Debug)]
+pub(super) struct Shape {
+    family: Family,
+    unit: UnitOfMetric,
+    scale: Scale,
+    limit: u32,
+}
+
+/// A source.
+pub(crate) struct Probe {
+    shape: Shape,
+    timeout: Duration,
+    // `None` of a source that a task reads. Within, `None` once the source is closed. Locked while it is read.
+    closure: Option<Mutex<Option<Closure>>>,
+    state: Mutex<State>,
+}
+
+/// What reads a source, on a thread of the crew.
+pub(super) type Closure = Box<dyn FnMut(&mut Figures<'_>) + Send>;
+
+#[derive(Default)]
+struct State {
+    waiting: Option<Arc<Asking>>,
+    reading: Option<Arc<Asking>>,
+    closed: bool,
+    tally: Tally,
+    // Of a task: what wakes it. Cloned, woken and dropped outside of the lock: it is the runtime's code.
+    waker: Option<Waker>,
+    // Of a task: the one that is read is late, and is to be given up.
+    given_up: bool,
+    // Of a task: it was dropped.
+    gone: bool,
+}
+
+/// A question to a source, and its answer.
+pub(crate) struct Asking {
+    since: Instant,
+    answer: Mutex<Option<Result<Arc<Answer>, Failure>>>,
+    answered: Condvar,
+}
+
+/// What a task is to do next.
+pub(super) enum Next {
+    /// Answer this.
+    Read(Arc<Asking>),
+    /// Wait to be woken.
+    Wait,
+    /// End.
+    End,
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("family", &self.shape.family.name()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").field("since", &self.since).finish_non_exhaustive()
+    }
+}
+
+impl Shape {
+    pub(super) const fn family(&self) -> &Family {
+        &self.family
+    }
+
+    pub(super) const fn unit(&self) -> UnitOfMetric {
+        self.unit
+    }
+
+    pub(super) const fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    pub(super) fn labels(&self) -> usize {
+        self.family.label_names().len()
+    }
+
+    pub(super) const fn limit(&self) -> usize {
+        self.limit as usize
+    }
+}
+
+/// The threads that read closures, of all registries.
+fn crew() -> &'static Crew {
+    static CREW: OnceLock<Crew> = OnceLock::new();
+    CREW.get_or_init(|| Crew::new("telemetry-source"))
+}
+
+impl Asking {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { since: Instant::now(), answer: Mutex::new(None), answered: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Result<Arc<Answer>, Failure>>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_over(&self, answer: Result<Arc<Answer>, Failure>) {
+        *self.lock() = Some(answer);
+        self.answered.notify_all();
+    }
+}
+
+impl Probe {
+    pub(super) fn new(parts: Parts, closure: Option<Closure>) -> Result<Arc<Self>, MetricError> {
+        let plan = definition::plan(parts.kind, parts.metric)?;
+        let family = plan.family();
+        let unit = UnitOfMetric::new(family.values_unit());
+        let scale = Scale::new(family.values_unit(), unit).expect("a unit converts into itself");
+        let shape = Shape { family, unit, scale, limit: plan.key.limit };
+        let closure = closure.map(|closure| Mutex::new(Some(closure)));
+        Ok(Arc::new(Self { shape, timeout: parts.timeout, closure, state: Mutex::default() }))
+    }
+
+    pub(crate) const fn family(&self) -> &Family {
+        &self.shape.family
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().tally
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for values that are read from now on; `None` while the source does not answer.
+    pub(crate) fn ask(self: &Arc<Self>) -> Option<Arc<Asking>> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return None;
+        }
+        if state.gone {
+            state.tally.count(Failure::Gone);
+            return None;
+        }
+        let is_late =
+            |asking: &Option<Arc<Asking>>| asking.as_ref().is_some_and(|asking| asking.since.elapsed() >= self.timeout);
+        if is_late(&state.reading) || is_late(&state.waiting) {
+            state.tally.count(Failure::Late);
+            state.given_up = state.reading.is_some();
+            let waker = state.waker.take();
+            drop(guard);
+            waker.into_iter().for_each(Waker::wake);
+            return None;
+        }
+        if let Some(waiting) = &state.waiting {
+            return Some(Arc::clone(waiting));
+        }
+        let asking = Asking::new();
+        state.waiting = Some(Arc::clone(&asking));
+        if state.reading.is_some() {
+            // Whoever reads looks again at the end.
+            return Some(asking);
+        }
+        let waker = state.waker.take();
+        drop(guard);
+        waker.into_iter().for_each(Waker::wake);
+        if self.closure.is_some() && !self.call() {
+            let mut state = self.lock();
+            state.waiting = None;
+            state.tally.count(Failure::NoThread);
+            return None;
+        }
+        Some(asking)
+    }
+
+    /// Has a thread read the closure; false when there is none.
+    fn call(self: &Arc<Self>) -> bool {
+        let probe = Arc::clone(self);
+        crew().submit(Box::new(move || probe.read())).is_ok()
+    }
+
+    /// Reads the closure for as long as there is somebody who asks.
+    fn read(&self) {
+        let Some(closure) = &self.closure else { return };
+        while let Next::Read(asking) = self.begin(None) {
+            // Free, since nobody else reads.
+            let mut closure = closure.lock().unwrap_or_else(PoisonError::into_inner);
+            let begun = Instant::now();
+            let answer = match &mut *closure {
+                Some(read) => guarded(|| {
+                    let mut figures = Figures::new(&self.shape);
+                    read(&mut figures);
+                    figures.finish()
+                })
+                .map_err(|_| Failure::Panic),
+                None => Err(Failure::Gone),
+            };
+            drop(closure);
+            self.end(&asking, answer, begun);
+        }
+        if self.lock().closed {
+            self.discard_closure();
+        }
+    }
+
+    /// Drops the closure, unless it is being read: then whoever reads it does so.
+    fn discard_closure(&self) {
+        let closure = self.closure.as_ref().and_then(|closure| match closure.try_lock() {
+            Ok(mut closure) => closure.take(),
+            Err(_) => None,
+        });
+        // A closure that panics when it is dropped is a closure that panics: nobody else is to notice.
+        let _ = guarded(|| drop(closure));
+    }
+
+    /// The next to be answered, which is read from now on. A task that has to wait is woken by `waker`.
+    pub(super) fn begin(&self, waker: Option<&Waker>) -> Next {
+        let waker = waker.cloned();
+        let mut state = self.lock();
+        if state.closed {
+            return Next::End;
+        }
+        if state.reading.is_some() {
+            // Another thread reads, which was called before, and looks again at the end.
+            return Next::Wait;
+        }
+        state.given_up = false;
+        if let Some(asking) = state.waiting.take() {
+            state.reading = Some(Arc::clone(&asking));
+            return Next::Read(asking);
+        }
+        let before = std::mem::replace(&mut state.waker, waker);
+        drop(state);
+        drop(before);
+        Next::Wait
+    }
+
+    pub(super) fn end(&self, asking: &Asking, answer: Result<Answer, Failure>, begun: Instant) {
+        let mut state = self.lock();
+        state.reading = None;
+        state.tally.took(begun.elapsed());
+        match &answer {
+            Ok(answer) => state.tally.refuse(answer.refused),
+            // Counted by the walks that went without.
+            Err(Failure::Late) => {}
+            Err(failure) => state.tally.count(*failure),
+        }
+        drop(state);
+        asking.hand_over(answer.map(Arc::new));
+    }
+
+    /// A task that is polled: whether what it reads is to be given up. If not, it is woken when that changes.
+    pub(super) fn is_given_up(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = self.lock();
+        if state.given_up || state.closed {
+            return true;
+        }
+        let before = state.waker.replace(waker);
+        drop(state);
+        drop(before);
+        false
+    }
+
+    pub(super) const fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The task is gone: nobody waits for it.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        let (waker, left) = (state.waker.take(), [state.waiting.take(), state.reading.take()]);
+        drop(state);
+        drop(waker);
+        left.into_iter().flatten().for_each(|asking| asking.hand_over(Err(Failure::Gone)));
+    }
+
+    /// No longer registered: a task ends.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let (waker, waiting) = (state.waker.take(), state.waiting.take());
+        drop(state);
+        waiting.into_iter().for_each(|asking| asking.hand_over(Err(Failure::Gone)));
+        waker.into_iter().for_each(Waker::wake);
+        self.discard_closure();
+    }
+
+    /// Waits for the answer, and shows it; what fails has no series.
+    pub(crate) fn show(&self, asking: &Asking, visitor: &mut (impl Visit + ?Sized)) {
+        if let Some(answer) = self.wait(asking) {
+            answer.show(&self.shape, visitor);
+        }
+    }
+
+    fn wait(&self, asking: &Asking) -> Option<Arc<Answer>> {
+        let mut answer = asking.lock();
+        loop {
+            if let Some(answer) = &*answer {
+                // A failure was counted when it happened.
+                return answer.as_ref().ok().cloned();
+            }
+            let rest = self.timeout.saturating_sub(asking.since.elapsed());
+            if rest.is_zero() {
+                drop(answer);
+                self.lock().tally.count(Failure::Late);
+                return None;
+            }
+            answer = asking.answered.wait_timeout(answer, rest.min(STALL)).unwrap_or_else(PoisonError::into_inner).0;
+            if answer.is_none() {
+                drop(answer);
+                crew().relieve();
+                answer = asking.lock();
+            }
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        // The registry is gone, and with it whoever would ask: a task ends when it is polled.
+        let waker = self.lock().waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
