@@ -120,6 +120,7 @@ mod aggregate;
 pub mod console;
 pub mod explain;
 pub mod metric;
+pub mod poller;
 pub mod registry;
 
 // What can be read.
