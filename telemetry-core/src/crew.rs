@@ -179,7 +179,7 @@ mod tests {
         let crew = Crew::new("crew-test");
         let (release, released) = mpsc::channel::<()>();
         let (send, sent) = mpsc::channel();
-        crew.submit(Box::new(move || drop(released.recv()))).unwrap();
+        crew.submit(Box::new(move || released.recv().unwrap_or_default())).unwrap();
         crew.submit(Box::new(move || send.send(()).unwrap())).unwrap();
         while sent.recv_timeout(STALL).is_err() {
             crew.relieve();

@@ -117,6 +117,7 @@ pub mod scope;
 
 // From events to series.
 mod aggregate;
+pub mod catalogue;
 pub mod console;
 pub mod explain;
 pub mod metric;

@@ -221,7 +221,7 @@ impl Registry {
         Ok(())
     }
 
-    fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+    pub(crate) fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
         Arc::clone(&self.lock().entries)
     }
 

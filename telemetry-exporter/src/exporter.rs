@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry_core::catalogue::Catalogue;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
@@ -13,6 +14,7 @@ use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
 use telemetry_core::{Aggregator, Registry};
 
+use crate::catalogue::to_json;
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
 use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
@@ -205,6 +207,13 @@ impl Builder {
         self
     }
 
+    /// Whether the [catalogue](telemetry_core::catalogue) of events is served as JSON at `/events`, with the metrics and
+    /// handlers of now; off unless told, since it shows what the program is made of.
+    pub fn events(mut self, events: bool) -> Self {
+        self.endpoint = self.endpoint.events(events);
+        self
+    }
+
     /// Builds the metrics, attaches them, and serves.
     ///
     /// # Errors
@@ -220,7 +229,8 @@ impl Builder {
         for source in sources {
             registry.source(source);
         }
-        let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
+        let server =
+            endpoint.serve(Exposed { registry: registry.clone(), dispatch: attached.dispatch.clone(), options })?;
         Ok(Exporter { server: Some(server), registry, attached })
     }
 }
@@ -297,12 +307,17 @@ pub fn render(registry: &Registry, format: Format) -> String {
 /// A registry as what an endpoint serves.
 struct Exposed {
     registry: Registry,
+    dispatch: Dispatch,
     options: Options,
 }
 
 impl Exposition for Exposed {
     fn open(&self, scrape: &serve::Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
         let format = match scrape.target {
+            Target::Events => {
+                let catalogue = Catalogue::with_dynamic().registry(&self.registry).dispatch(&self.dispatch);
+                return Ok(Box::new(Page(to_json(&catalogue).into_bytes())));
+            }
             Target::Json => Format::Json,
             Target::Metrics => negotiate(scrape.accept),
         };
@@ -314,6 +329,22 @@ impl Exposition for Exposed {
             }
             Format::Json => body(walk, format, Json::new()),
         })
+    }
+}
+
+/// JSON that is made at once: a program has far fewer events than series.
+struct Page(Vec<u8>);
+
+impl Chunks for Page {
+    fn content_type(&self) -> &'static str {
+        "application/json"
+    }
+
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
+        let rest = self.0.split_off(self.0.len().min(CHUNK));
+        buffer.append(&mut self.0);
+        self.0 = rest;
+        Ok(if self.0.is_empty() { Step::Last } else { Step::More })
     }
 }
 

@@ -44,6 +44,9 @@ pub mod name;
 pub mod negotiate;
 mod number;
 
+// What can be emitted.
+pub mod catalogue;
+
 // From bytes to a client.
 mod exporter;
 mod own;

@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `/metrics` | the exposition, in the format that was negotiated |
 //! | `/metrics.json` | the same as JSON |
+//! | `/events` | the catalogue of events, if it is [asked for](Builder::events) |
 //! | `/-/healthy` | `ok` |
 //! | `/` | a page that links to the others |
 //!
@@ -119,13 +120,15 @@ pub struct Scrape<'a> {
     pub query: Option<&'a str>,
 }
 
-/// The two ways to read the metrics.
+/// What can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// `/metrics`: a format that Prometheus takes.
     Metrics,
     /// `/metrics.json`.
     Json,
+    /// `/events`: what can be emitted, as JSON. Asked for only where [`Builder::events`] says so.
+    Events,
 }
 
 /// The body of one scrape, made as it is sent.
@@ -168,6 +171,7 @@ pub struct Builder {
     address: Address,
     limits: Limits,
     title: String,
+    events: bool,
 }
 
 impl Builder {
@@ -184,6 +188,12 @@ impl Builder {
     /// What the landing page is headed with; the name of the application, say.
     pub fn title(self, title: impl Into<String>) -> Self {
         Self { title: title.into(), ..self }
+    }
+
+    /// Whether there is an `/events`, whose requests the exposition gets as [`Target::Events`]; off unless told, since it
+    /// shows what the program is made of.
+    pub fn events(self, events: bool) -> Self {
+        Self { events, ..self }
     }
 
     /// Binds, and serves `exposition` on a thread of its own.
@@ -205,7 +215,7 @@ impl Builder {
             self.address.bind()?
         };
         let address = listener.local_addr().map_err(|source| ServeError::Runtime { source })?;
-        let site = route::Site::new(Box::new(exposition), &self.title, self.limits);
+        let site = route::Site::new(Box::new(exposition), &self.title, self.limits, self.events);
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -258,7 +268,7 @@ struct Running {
 impl Server {
     /// Begins the definition of an endpoint.
     pub fn builder() -> Builder {
-        Builder { address: Address::DEFAULT, limits: Limits::default(), title: "telemetry".to_owned() }
+        Builder { address: Address::DEFAULT, limits: Limits::default(), title: "telemetry".to_owned(), events: false }
     }
 
     /// Serves `exposition` at `address`, with the default limits.

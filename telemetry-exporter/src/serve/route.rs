@@ -29,11 +29,12 @@ pub(super) struct Site {
     exposition: Box<dyn Exposition>,
     landing: String,
     limits: Limits,
+    events: bool,
 }
 
 impl Site {
-    pub(super) fn new(exposition: Box<dyn Exposition>, title: &str, limits: Limits) -> Self {
-        Self { exposition, landing: landing::page(title), limits }
+    pub(super) fn new(exposition: Box<dyn Exposition>, title: &str, limits: Limits, events: bool) -> Self {
+        Self { exposition, landing: landing::page(title, events), limits, events }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -57,6 +58,7 @@ impl Site {
         let page = match request.uri().path() {
             "/metrics" => Page::Scrape(Target::Metrics),
             "/metrics.json" => Page::Scrape(Target::Json),
+            "/events" if self.events => Page::Scrape(Target::Events),
             "/-/healthy" => Page::Whole(TEXT, "ok"),
             "/" => Page::Whole(HTML, &self.landing),
             // `OPTIONS *` asks about the server.
