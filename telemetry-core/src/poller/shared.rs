@@ -10,17 +10,35 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::callsite::Callsite;
 use crate::caught::guarded;
 use crate::clock::Clock;
 use crate::crew::{Crew, STALL};
 use crate::dispatch::Dispatch;
-use crate::emit;
+use crate::event::{Location, Metadata, Origin, TagField};
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::value::Value;
 
 use super::error::{AddError, PollError, RemoveError, StopError};
 use super::schedule::Schedule;
 
 pub(super) type Work = Box<dyn FnMut() -> Result<(), PollError> + Send>;
+
+static METADATA: Metadata = Metadata::new(
+    "telemetry.poller.failure",
+    "A job of a poller failed.",
+    &[],
+    &[
+        TagField { name: "poller", variants: None, description: "The name of the poller." },
+        TagField { name: "job", variants: None, description: "The id of the job." },
+        TagField { name: "reason", variants: Some(&["error", "panic", "timeout"]), description: "How it failed." },
+        TagField { name: "message", variants: None, description: "The error, or what it panicked with." },
+    ],
+    Origin::Typed,
+    Location { module: module_path!(), file: file!(), line: line!() },
+);
+static CALLSITE: Callsite = Callsite::new(&METADATA);
+inventory::submit! { &CALLSITE }
 
 /// How often a clock that a test drives is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -303,8 +321,9 @@ impl Shared {
     }
 
     fn report(&self, job: &str, reason: &'static str, message: &str) {
-        self.dispatch.run(|| {
-            emit!("telemetry.poller.failure", {}, { poller: self.name.as_str(), job, reason, message });
-        });
+        if CALLSITE.is_wanted() {
+            let tags = [Value::Str(&self.name), Value::Str(job), Value::Str(reason), Value::Str(message)];
+            self.dispatch.run(|| CALLSITE.emit(&[], &tags));
+        }
     }
 }
