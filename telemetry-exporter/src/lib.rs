@@ -9,6 +9,7 @@
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Catalogue**: the events of the program as JSON: [`catalogue::to_json`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -70,4 +71,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[doc = include_str!("../../docs/testing.md")]
+    mod testing {}
 }
