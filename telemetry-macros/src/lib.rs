@@ -91,9 +91,8 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 /// assert_eq!(Cache::VARIANTS, Some(&["hit", "stale-hit", "none"][..]));
 /// ```
 ///
-/// `rename_all` is one of `snake_case`, `kebab-case`, `SCREAMING_SNAKE_CASE`, `lowercase` and `PascalCase`. As all
-/// values are known beforehand, metrics over such tags show their series before the first event, and find them by index
-/// rather than by hash.
+/// `rename_all` is one of `snake_case`, `kebab-case`, `SCREAMING_SNAKE_CASE`, `lowercase` and `PascalCase`. All
+/// values are known beforehand: they stand in the metadata of a typed event with such a tag, and in the catalogue of events.
 #[proc_macro_derive(TagValue, attributes(tag))]
 pub fn derive_tag_value(input: TokenStream) -> TokenStream {
     tag_value::derive(&parse_macro_input!(input as DeriveInput)).into()
