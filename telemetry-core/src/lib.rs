@@ -34,6 +34,9 @@
 //! - **Instrument**: how a series counts; code can hold one, without events: [`mod@instrument`].
 //! - **Cell**: one 64-bit word of an instrument, of which each thread has its own.
 //! - **Scrape**: one walk over all families, open to any consumer: [`registry::Scrape`], [`scrape::Visit`].
+//! - **Source**: what gives figures when it is scraped: [`mod@source`], [`scrape::Source`].
+//! - **Poller**: runs jobs at a fixed cadence: [`poller::Poller`].
+//! - **Catalogue**: every event of the program: [`catalogue::Catalogue`].
 //!
 //! # An event becomes a metric
 //!
@@ -88,7 +91,7 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
-//! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
+//! - `test-util`: `test::Capture`, `assert_emitted!` and others, for tests of what is emitted and counted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The macros name this crate by its own name, also inside of it.

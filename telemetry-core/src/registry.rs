@@ -176,7 +176,8 @@ impl Registry {
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
 
-    /// Adds figures that are made when they are scraped.
+    /// Adds whole families that are made when they are scraped, by the thread that scrapes. For single figures see
+    /// [`Registry::gauge_fn`] and its like, which are guarded, timed, and can be removed.
     pub fn source(&self, source: Arc<dyn Source>) {
         let mut families = self.lock();
         Arc::make_mut(&mut families.sources).push(source);
