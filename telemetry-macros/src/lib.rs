@@ -91,8 +91,9 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 /// assert_eq!(Cache::VARIANTS, Some(&["hit", "stale-hit", "none"][..]));
 /// ```
 ///
-/// `rename_all` is one of `snake_case`, `kebab-case`, `SCREAMING_SNAKE_CASE`, `lowercase` and `PascalCase`. All
-/// values are known beforehand: they stand in the metadata of a typed event with such a tag, and in the catalogue of events.
+/// `rename_all` is one of `snake_case`, `kebab-case`, `SCREAMING_SNAKE_CASE`, `lowercase` and `PascalCase`. As all
+/// values are known beforehand, metrics over typed events with such tags find their series by position rather than by hash,
+/// and the catalogue of events lists them.
 #[proc_macro_derive(TagValue, attributes(tag))]
 pub fn derive_tag_value(input: TokenStream) -> TokenStream {
     tag_value::derive(&parse_macro_input!(input as DeriveInput)).into()
