@@ -351,3 +351,52 @@ impl Drop for Probe {
         waker.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::family::Kind;
+    use crate::source::TIMEOUT;
+
+    fn probe(timeout: Duration) -> Arc<Probe> {
+        let metric = crate::metric::last_value("probe");
+        Probe::new(Parts { kind: Kind::LastValue, metric, timeout }, None).unwrap()
+    }
+
+    fn read(probe: &Probe) -> Arc<Asking> {
+        let Next::Read(asking) = probe.begin(None) else { panic!("somebody asks") };
+        asking
+    }
+
+    /// One is read and one waits, whoever else comes; who asks during a reading gets the next.
+    #[test]
+    fn askings_are_joined_until_they_begin_and_read_one_at_a_time() {
+        let probe = probe(TIMEOUT * 60);
+        assert!(matches!(probe.begin(None), Next::Wait));
+        let (first, joined) = (probe.ask().unwrap(), probe.ask().unwrap());
+        assert!(Arc::ptr_eq(&first, &joined));
+        assert!(Arc::ptr_eq(&read(&probe), &first));
+        let next = probe.ask().unwrap();
+        assert!(!Arc::ptr_eq(&next, &first));
+        assert!(matches!(probe.begin(None), Next::Wait), "the first is being read");
+        probe.end(&first, Ok(Answer::default()), Instant::now());
+        assert!(probe.wait(&first).is_some());
+        assert!(Arc::ptr_eq(&read(&probe), &next));
+        probe.end(&next, Err(Failure::Panic), Instant::now());
+        assert!(probe.wait(&next).is_none());
+    }
+
+    /// What is late is waited for by nobody, and a closed source asks for nothing.
+    #[test]
+    fn a_late_source_is_not_asked_and_a_closed_one_ends() {
+        let probe = probe(Duration::ZERO);
+        let late = probe.ask().unwrap();
+        assert!(probe.wait(&late).is_none() && probe.ask().is_none());
+        assert!(Arc::ptr_eq(&read(&probe), &late));
+        assert!(probe.ask().is_none() && probe.is_given_up(Waker::noop()));
+        probe.end(&late, Err(Failure::Late), Instant::now());
+        assert!(probe.ask().is_some());
+        probe.close();
+        assert!(probe.ask().is_none() && matches!(probe.begin(None), Next::End));
+    }
+}
