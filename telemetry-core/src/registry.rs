@@ -45,6 +45,9 @@ struct Families {
     taken: HashMap<String, String>,
 }
 
+/// Whether a walk shows a family.
+type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
+
 /// Tells under which names a family is exposed.
 type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
 
@@ -236,6 +239,7 @@ impl Registry {
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
             probes: Probes::new(&families.probes),
+            wanted: None,
             next: 0,
             walk: None,
             reader: Reader::new(),
@@ -308,6 +312,7 @@ pub struct Scrape {
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
     probes: Probes,
+    wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
     reader: Reader,
@@ -324,11 +329,30 @@ impl fmt::Debug for Scrape {
 }
 
 impl Scrape {
+    /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
+    /// says of itself, and whole [sources](Registry::source), are not asked, since their families are not known before they
+    /// are shown.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
+        self.wanted = Some(Box::new(wanted));
+        self
+    }
+
+    /// Takes the sources off this walk, for whoever reads them in a way of their own: on another thread, say, since a
+    /// source is code of users and may hang.
+    pub fn take_sources(&mut self) -> Arc<Vec<Arc<dyn Source>>> {
+        std::mem::take(&mut self.sources)
+    }
+
     /// Shows some more series; false when there are no more.
     pub fn step(&mut self, visitor: &mut impl Visit) -> bool {
         let Some(entry) = self.entries.get(self.next).map(Arc::clone) else {
             return self.step_source(visitor);
         };
+        if self.walk.is_none() && self.wanted.as_ref().is_some_and(|wanted| !wanted(entry.metric.family())) {
+            self.next += 1;
+            return true;
+        }
         let walk = self.walk.get_or_insert_with(|| {
             visitor.family(entry.metric.family());
             // What was taken off for the last family is not this one's, though both may count by the same buckets.
@@ -367,7 +391,7 @@ impl Scrape {
         match (self.next - self.entries.len()).checked_sub(1) {
             None => {
                 // Asked now, all at once, so that they are read while others are shown.
-                self.probes.ask();
+                self.probes.ask(self.wanted.as_ref());
                 Skipped(&self.entries).collect(visitor);
             }
             Some(at) => match self.sources.get(at) {

@@ -37,6 +37,11 @@ impl<V: Visit + ?Sized> Visit for &mut V {
 pub trait Source: Send + Sync {
     /// Shows the figures of now, whole families at a time.
     fn collect(&self, visitor: &mut dyn Visit);
+
+    /// What to call this source where it is told that it could not be read; the name of its type unless it has another.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// One series at the moment of the walk.

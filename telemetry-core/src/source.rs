@@ -52,7 +52,7 @@
 //!   sources from when the walk reaches the first. One that is late has no series in that walk, and no walk waits for it
 //!   again until it has returned. It holds up no other source.
 //! - **One at a time.** A source is never read twice at once, so a closure may change what it owns.
-//! - **Counted.** `telemetry.source.failures`, by source and reason, and `telemetry.source.duration`.
+//! - **Counted.** `telemetry.metric.unread`, by metric and reason, and `telemetry.metric.read_time`.
 //! - **Checked.** A total that is negative, a value that is not finite, labels that don't fit the definition or are there
 //!   twice, and series beyond the limit of the definition are left out and counted, each by itself.
 //!

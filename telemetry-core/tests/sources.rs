@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use telemetry_core::instrument::Counter;
 use telemetry_core::metric::{Fault, counter, last_value, sum};
 use telemetry_core::scrape::Total;
-use telemetry_core::snapshot::ValueSnapshot;
+use telemetry_core::snapshot::{Snapshot, ValueSnapshot};
 use telemetry_core::{Registry, Unit, source};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,8 +21,8 @@ fn total(registry: &Registry, name: &str) -> Option<f64> {
 }
 
 fn failures(registry: &Registry, source: &str, reason: &str) -> f64 {
-    let labels = [("source", source), ("reason", reason)];
-    registry.snapshot().total("telemetry.source.failures", &labels).expect("each source has its counts")
+    let labels = [("metric", source), ("reason", reason)];
+    registry.snapshot().total("telemetry.metric.unread", &labels).expect("each source has its counts")
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn what_a_series_cannot_be_is_left_out_and_counted() {
     assert_eq!(snapshot.family("jobs.done").unwrap().series.len(), 2);
     assert_eq!(snapshot.total("jobs.done", &[("queue", "mail")]), Some(3.0));
     assert_eq!(snapshot.total("jobs.done", &[("queue", "a \"quote\"\n")]), Some(5.0));
-    let labels = |reason| [("source", "jobs.done"), ("reason", reason)];
-    let count = |reason| snapshot.total("telemetry.source.failures", &labels(reason));
+    let labels = |reason| [("metric", "jobs.done"), ("reason", reason)];
+    let count = |reason| snapshot.total("telemetry.metric.unread", &labels(reason));
     assert_eq!((count("invalid"), count("overflow"), count("panic")), (Some(5.0), Some(1.0), Some(0.0)));
 }
 
@@ -355,4 +355,33 @@ fn a_source_that_scrapes_its_own_registry_does_not_hang() {
     assert_eq!(total(&registry, "other"), Some(1.0));
     assert!(failures(&registry, "nested", "late") >= 1.0);
     drop(registration);
+}
+
+/// A walk can be stepped by who must not wait: it is told for how long, and woken by the answer.
+#[test]
+fn a_walk_tells_whether_its_next_step_would_wait() {
+    let registry = Registry::new();
+    let (release, released) = mpsc::channel::<()>();
+    let slow = move || released.recv_timeout(PATIENCE).is_ok();
+    source::gauge("slow", slow).timeout(PATIENCE).register(&registry).unwrap().keep();
+    let (send, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Bell(Mutex::new(send))));
+    let (mut walk, mut snapshot) = (registry.scrape(), Snapshot::default());
+    while walk.waits(Some(&waker)).is_none() {
+        assert!(walk.step(&mut snapshot), "it comes to the source");
+    }
+    assert!(woken.try_recv().is_err());
+    release.send(()).unwrap();
+    assert!(matches!(woken.recv_timeout(PATIENCE), Ok(Signal::Woken)));
+    assert_eq!(walk.waits(None), None);
+    walk.run(&mut snapshot);
+    assert_eq!(snapshot.total("slow", &[]), Some(1.0));
+
+    // Without an answer, it waits no longer than it is told to.
+    let (mut walk, mut snapshot) = (registry.scrape(), Snapshot::default());
+    walk.wait_until(Instant::now() + Duration::from_millis(20));
+    while walk.step(&mut snapshot) {}
+    assert_eq!(snapshot.total("slow", &[]), None);
+    drop(release);
+    assert_eq!(failures(&registry, "slow", "late"), 1.0);
 }

@@ -10,6 +10,7 @@
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
 //! - **Catalogue**: the events of the program as JSON: [`catalogue::to_json`].
+//! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -40,7 +41,9 @@
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
 
 // From a walk to bytes.
+pub mod compress;
 pub mod encode;
+mod filter;
 pub mod name;
 pub mod negotiate;
 mod number;
@@ -50,8 +53,11 @@ pub mod catalogue;
 
 // From bytes to a client.
 mod exporter;
+mod exposed;
 mod own;
+mod recording;
 pub mod serve;
+mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
@@ -74,4 +80,10 @@ mod documents {
 
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
+    #[doc = include_str!("../../docs/endpoint.md")]
+    mod endpoint {}
+
+    #[cfg(feature = "web-config")]
+    #[doc = include_str!("../../docs/securing.md")]
+    mod securing {}
 }

@@ -186,7 +186,7 @@ impl HistogramCells {
         self.sum.offset != self.offset
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {

@@ -61,11 +61,9 @@ pub(crate) fn show_tallies(probes: &[Arc<Probe>], visitor: &mut impl Visit) {
     if probes.is_empty() {
         return;
     }
-    let failures = Family::new("telemetry.source.failures", Kind::Counter)
-        .description(
-            "Series that were missing from scrapes because their source failed, and values that it can't have.",
-        )
-        .labels(["source", "reason"]);
+    let failures = Family::new("telemetry.metric.unread", Kind::Counter)
+        .description("Scrapes that went without a metric because it could not be read, and values that it can't have.")
+        .labels(["metric", "reason"]);
     visitor.family(&failures);
     for probe in probes {
         let tally = probe.tally();
@@ -78,17 +76,17 @@ pub(crate) fn show_tallies(probes: &[Arc<Probe>], visitor: &mut impl Visit) {
             ("overflow", tally.overflow),
         ];
         for (reason, count) in reasons {
-            show(visitor, &[("source", probe.family().name()), ("reason", reason)], Sample::Total(Total::U64(count)));
+            show(visitor, &[("metric", probe.family().name()), ("reason", reason)], Sample::Total(Total::U64(count)));
         }
     }
-    let duration = Family::new("telemetry.source.duration", Kind::LastValue)
+    let duration = Family::new("telemetry.metric.read_time", Kind::LastValue)
         .unit(Some(Unit::Second))
-        .description("How long the newest reading of a source took.")
-        .labels(["source"]);
+        .description("How long the newest reading of a metric took.")
+        .labels(["metric"]);
     visitor.family(&duration);
     for probe in probes {
         if let Some(took) = probe.tally().took {
-            show(visitor, &[("source", probe.family().name())], Sample::Gauge(took.as_secs_f64()));
+            show(visitor, &[("metric", probe.family().name())], Sample::Gauge(took.as_secs_f64()));
         }
     }
 }

@@ -66,8 +66,15 @@ struct State {
 /// A question to a source, and its answer.
 pub(crate) struct Asking {
     since: Instant,
-    answer: Mutex<Option<Result<Arc<Answer>, Failure>>>,
+    state: Mutex<Asked>,
     answered: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    answer: Option<Result<Arc<Answer>, Failure>>,
+    // Of those who wait without a thread of their own. Cloned, woken and dropped outside of the lock.
+    wakers: Vec<Waker>,
 }
 
 /// What a task is to do next.
@@ -122,16 +129,20 @@ fn crew() -> &'static Crew {
 
 impl Asking {
     fn new() -> Arc<Self> {
-        Arc::new(Self { since: Instant::now(), answer: Mutex::new(None), answered: Condvar::new() })
+        Arc::new(Self { since: Instant::now(), state: Mutex::default(), answered: Condvar::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Result<Arc<Answer>, Failure>>> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hand_over(&self, answer: Result<Arc<Answer>, Failure>) {
-        *self.lock() = Some(answer);
+        let mut state = self.lock();
+        state.answer = Some(answer);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
         self.answered.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -314,31 +325,52 @@ impl Probe {
         self.discard_closure();
     }
 
-    /// Waits for the answer, and shows it; what fails has no series.
-    pub(crate) fn show(&self, asking: &Asking, visitor: &mut (impl Visit + ?Sized)) {
-        if let Some(answer) = self.wait(asking) {
+    /// When an answer is too late, for who waits until `until` at the most.
+    fn deadline(&self, asking: &Asking, until: Option<Instant>) -> Option<Instant> {
+        // `None` lies beyond what the system can count.
+        let own = asking.since.checked_add(self.timeout);
+        own.into_iter().chain(until).min()
+    }
+
+    /// How long who waits has to wait before looking again, unless `waker` is woken before: `None` when the answer is there,
+    /// or its time is up.
+    pub(crate) fn pends(&self, asking: &Asking, until: Option<Instant>, waker: Option<&Waker>) -> Option<Duration> {
+        let mut waker = waker.cloned();
+        let mut state = asking.lock();
+        let rest = self.deadline(asking, until).map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if state.answer.is_some() || rest.is_some_and(|rest| rest.is_zero()) {
+            return None;
+        }
+        waker = waker.filter(|waker| !state.wakers.iter().any(|known| known.will_wake(waker)));
+        state.wakers.extend(waker);
+        drop(state);
+        if asking.since.elapsed() >= STALL {
+            crew().relieve();
+        }
+        Some(rest.unwrap_or(STALL).min(STALL))
+    }
+
+    /// Waits for the answer, until `until` at the most, and shows it; what fails has no series.
+    pub(crate) fn show(&self, asking: &Asking, until: Option<Instant>, visitor: &mut (impl Visit + ?Sized)) {
+        if let Some(answer) = self.wait(asking, until) {
             answer.show(&self.shape, visitor);
         }
     }
 
-    fn wait(&self, asking: &Asking) -> Option<Arc<Answer>> {
-        let mut answer = asking.lock();
-        loop {
-            if let Some(answer) = &*answer {
-                // A failure was counted when it happened.
-                return answer.as_ref().ok().cloned();
+    fn wait(&self, asking: &Asking, until: Option<Instant>) -> Option<Arc<Answer>> {
+        while let Some(rest) = self.pends(asking, until, None) {
+            let state = asking.lock();
+            if state.answer.is_none() {
+                drop(asking.answered.wait_timeout(state, rest));
             }
-            let rest = self.timeout.saturating_sub(asking.since.elapsed());
-            if rest.is_zero() {
-                drop(answer);
+        }
+        let answer = asking.lock().answer.clone();
+        match answer {
+            // A failure was counted when it happened.
+            Some(answer) => answer.ok(),
+            None => {
                 self.lock().tally.count(Failure::Late);
-                return None;
-            }
-            answer = asking.answered.wait_timeout(answer, rest.min(STALL)).unwrap_or_else(PoisonError::into_inner).0;
-            if answer.is_none() {
-                drop(answer);
-                crew().relieve();
-                answer = asking.lock();
+                None
             }
         }
     }
@@ -380,10 +412,10 @@ mod tests {
         assert!(!Arc::ptr_eq(&next, &first));
         assert!(matches!(probe.begin(None), Next::Wait), "the first is being read");
         probe.end(&first, Ok(Answer::default()), Instant::now());
-        assert!(probe.wait(&first).is_some());
+        assert!(probe.wait(&first, None).is_some());
         assert!(Arc::ptr_eq(&read(&probe), &next));
         probe.end(&next, Err(Failure::Panic), Instant::now());
-        assert!(probe.wait(&next).is_none());
+        assert!(probe.wait(&next, None).is_none());
     }
 
     /// What is late is waited for by nobody, and a closed source asks for nothing.
@@ -391,7 +423,7 @@ mod tests {
     fn a_late_source_is_not_asked_and_a_closed_one_ends() {
         let probe = probe(Duration::ZERO);
         let late = probe.ask().unwrap();
-        assert!(probe.wait(&late).is_none() && probe.ask().is_none());
+        assert!(probe.wait(&late, None).is_none() && probe.ask().is_none());
         assert!(Arc::ptr_eq(&read(&probe), &late));
         assert!(probe.ask().is_none() && probe.is_given_up(Waker::noop()));
         probe.end(&late, Err(Failure::Late), Instant::now());
