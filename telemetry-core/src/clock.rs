@@ -76,6 +76,11 @@ impl Clock {
         }
     }
 
+    /// Whether it moves only when a test moves it, so that nobody can be woken at a given time.
+    pub(crate) const fn is_manual(&self) -> bool {
+        matches!(self.source, Source::Manual(_))
+    }
+
     /// The time of day when the clock started, since the Unix epoch.
     #[must_use]
     pub fn origin(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 mod claim;
 mod open;
+mod probes;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,12 +17,15 @@ use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
+use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 pub use claim::Claim;
 use claim::{ClaimPolicy, Claims};
 use open::Open;
 pub use open::OpenInstruments;
+use probes::Probes;
+pub(crate) use probes::WeakRegistry;
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -49,6 +53,7 @@ struct Families {
     // The names of the families.
     defined: HashSet<String>,
     sweepers: Vec<Weak<dyn Sweep>>,
+    probes: Arc<Vec<Arc<Probe>>>,
 }
 
 /// Whether a walk shows a family.
@@ -206,7 +211,8 @@ impl Registry {
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
 
-    /// Adds figures that are made when they are scraped.
+    /// Adds whole families that are made when they are scraped, by the thread that scrapes. For single figures see
+    /// [`Registry::gauge_fn`] and its like, which are guarded, timed, and can be removed.
     pub fn source(&self, source: Arc<dyn Source>) {
         let mut families = self.lock();
         Arc::make_mut(&mut families.sources).push(source);
@@ -226,6 +232,9 @@ impl Registry {
             let family = shown.as_deref().unwrap_or(entry.metric.family());
             claims.take(family, policy(family))?;
         }
+        for family in families.probes.iter().map(|probe| probe.family()) {
+            claims.take(family, policy(family))?;
+        }
         for family in &families.reserved {
             claims.take(family, policy(family))?;
         }
@@ -243,7 +252,7 @@ impl Registry {
     pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
         let mut families = self.lock();
         let is_same = |other: &Family| other.name() == family.name();
-        if families.entries.iter().any(|entry| is_same(entry.metric.family())) {
+        if families.defined.contains(family.name()) || families.probes.iter().any(|probe| is_same(probe.family())) {
             return Err(MetricError::new(family.name(), Fault::Repeated));
         }
         if families.reserved.iter().any(is_same) {
@@ -270,7 +279,8 @@ impl Registry {
             let mut others = entries[..at]
                 .iter()
                 .map(|entry| entry.metric.family().name())
-                .chain(families.reserved.iter().map(Family::name));
+                .chain(families.reserved.iter().map(Family::name))
+                .chain(families.probes.iter().map(|probe| probe.family().name()));
             if families.defined.contains(family.name()) || others.any(|name| name == family.name()) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
@@ -292,7 +302,7 @@ impl Registry {
         self.lock().sweepers.push(sweeper);
     }
 
-    fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+    pub(crate) fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
         Arc::clone(&self.lock().entries)
     }
 
@@ -305,6 +315,7 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            probes: Probes::new(&families.probes),
             wanted: None,
             next: 0,
             walk: None,
@@ -369,6 +380,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    probes: Probes,
     wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
@@ -389,7 +401,8 @@ impl fmt::Debug for Scrape {
 
 impl Scrape {
     /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
-    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    /// says of itself, and whole [sources](Registry::source), are not asked, since their families are not known before they
+    /// are shown.
     #[must_use]
     pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
         self.wanted = Some(Box::new(wanted));
@@ -450,10 +463,14 @@ impl Scrape {
     fn step_source(&mut self, visitor: &mut impl Visit) -> bool {
         // The registry's own figures come first, as one more source.
         match (self.next - self.entries.len()).checked_sub(1) {
-            None => Skipped(&self.entries).collect(visitor),
+            None => {
+                // Asked now, all at once, so that they are read while others are shown.
+                self.probes.ask(self.wanted.as_ref());
+                Skipped(&self.entries).collect(visitor);
+            }
             Some(at) => match self.sources.get(at) {
                 Some(source) => source.collect(visitor),
-                None => return false,
+                None => return self.probes.step(visitor),
             },
         }
         self.next += 1;

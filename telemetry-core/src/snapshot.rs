@@ -178,6 +178,27 @@ impl Snapshot {
 }
 
 impl Registry {
+    /// The values of now of the series of the metric `name` that has exactly these labels. Looking changes nothing.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_core::instrument::Gauge;
+    /// use telemetry_core::metric::last_value;
+    /// use telemetry_core::snapshot::ValueSnapshot;
+    ///
+    /// let registry = Registry::new();
+    /// let depth = registry.register::<Gauge>(last_value("queue.depth").tags(["queue"]))?;
+    /// depth.with(["mail"])?.set(3);
+    ///
+    /// assert_eq!(registry.sample("queue.depth", [("queue", "mail")]), Some(ValueSnapshot::Gauge(3.0)));
+    /// assert_eq!(registry.sample("queue.depth", [("queue", "fax")]), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sample<'a>(&self, name: &str, labels: impl AsRef<[(&'a str, &'a str)]>) -> Option<ValueSnapshot> {
+        self.snapshot().sample(name, labels.as_ref()).cloned()
+    }
+
     /// A copy of everything that the registry holds now. Taking it changes nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

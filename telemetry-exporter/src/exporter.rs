@@ -314,6 +314,13 @@ impl Builder {
         self
     }
 
+    /// Whether the [catalogue](telemetry_core::catalogue) of events is served as JSON at `/events`, with the metrics and
+    /// handlers of now; off unless told, since it shows what the program is made of.
+    pub fn events(mut self, events: bool) -> Self {
+        self.endpoint = self.endpoint.events(events);
+        self
+    }
+
     /// Builds the metrics, attaches them, and serves.
     ///
     /// # Errors
@@ -351,7 +358,7 @@ impl Builder {
             registry.source(Arc::clone(source));
         }
         let sources = Arc::new(Sources::new(own, source_time));
-        let exposed = Exposed { registry: registry.clone(), options, sources };
+        let exposed = Exposed { registry: registry.clone(), dispatch: attached.dispatch.clone(), options, sources };
         let server = endpoint.figures(&figures).serve(exposed)?;
         if let Some(tally) = server.tally() {
             registry.source(Arc::new(GuardFigures(tally)));

@@ -1,14 +1,19 @@
 //! A registry as what an endpoint serves.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use telemetry_core::Registry;
+use telemetry_core::catalogue::Catalogue;
 use telemetry_core::registry;
 use telemetry_core::scrape::Source;
+use telemetry_core::{Dispatch, Registry};
+use tokio::time::{Sleep, sleep};
 
+use crate::catalogue::to_json;
 #[cfg(feature = "openmetrics2")]
 use crate::encode::OpenMetrics2;
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
@@ -24,15 +29,20 @@ pub(crate) const SOURCE_TIME: Duration = Duration::from_secs(2);
 /// A registry, and what is said with it.
 pub(crate) struct Exposed {
     pub(crate) registry: Registry,
+    pub(crate) dispatch: Dispatch,
     pub(crate) options: Options,
     pub(crate) sources: Arc<Sources>,
 }
 
 impl Exposition for Exposed {
     fn open(&self, scrape: &Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
+        if scrape.target == Target::Events {
+            let catalogue = Catalogue::with_dynamic().registry(&self.registry).dispatch(&self.dispatch);
+            return Ok(Box::new(Page(to_json(&catalogue).into_bytes())));
+        }
         let filter = Filter::parse(scrape.query).map_err(|error| BadRequest::new(error.to_string()))?;
         let answer = match scrape.target {
-            Target::Json => Negotiated::new(Format::Json),
+            Target::Json | Target::Events => Negotiated::new(Format::Json),
             Target::Metrics => negotiate(scrape.accept),
         };
         let options = self.options.escaping(answer.escaping());
@@ -63,7 +73,7 @@ impl Exposed {
             walk = walk.only(move |family| filter.takes(family));
         }
         Box::new(Body {
-            place: Place::Registry { walk: Box::new(walk), unread: sources },
+            place: Place::Registry { walk: Box::new(walk), unread: sources, timer: None },
             sources: Arc::clone(&self.sources),
             until: Instant::now() + scrape.time,
             filter,
@@ -71,6 +81,22 @@ impl Exposed {
             answer,
             encoder,
         })
+    }
+}
+
+/// JSON that is made at once: a program has far fewer events than series.
+struct Page(Vec<u8>);
+
+impl Chunks for Page {
+    fn content_type(&self) -> &'static str {
+        Format::Json.content_type()
+    }
+
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
+        let rest = self.0.split_off(self.0.len().min(CHUNK));
+        buffer.append(&mut self.0);
+        self.0 = rest;
+        Ok(if self.0.is_empty() { Step::Last } else { Step::More })
     }
 }
 
@@ -87,7 +113,8 @@ struct Body<E> {
 
 /// Where a scrape is.
 enum Place {
-    Registry { walk: Box<registry::Scrape>, unread: Arc<Vec<Arc<dyn Source>>> },
+    // The timer is there once the walk has waited for a metric that is read.
+    Registry { walk: Box<registry::Scrape>, unread: Arc<Vec<Arc<dyn Source>>>, timer: Option<Pin<Box<Sleep>>> },
     // The figures of the first, from a part on, when they are there.
     Sources { turns: VecDeque<Turn>, figures: Option<(Arc<Recording>, usize)> },
     End,
@@ -99,7 +126,7 @@ impl<E: Encoder> Body<E> {
         let Self { place, sources, filter, takes, encoder, .. } = self;
         let visitor = &mut Filtered { filter: filter.as_ref(), takes, visitor: encoder };
         match place {
-            Place::Registry { walk, unread } => {
+            Place::Registry { walk, unread, .. } => {
                 if !walk.step(visitor) {
                     // Only now, so that a slow client gets figures of when it reads them.
                     let left = self.until.saturating_duration_since(Instant::now());
@@ -128,7 +155,11 @@ impl<E: Encoder> Body<E> {
 
     /// Whether the next step would have to wait for a source.
     fn is_waiting(&self) -> bool {
-        matches!(&self.place, Place::Sources { turns, figures: None } if matches!(turns.front(), Some(Turn::Read(_))))
+        match &self.place {
+            Place::Registry { walk, .. } => walk.waits(None).is_some(),
+            Place::Sources { turns, figures } => figures.is_none() && matches!(turns.front(), Some(Turn::Read(_))),
+            Place::End => false,
+        }
     }
 }
 
@@ -139,11 +170,26 @@ impl<E: Encoder> Chunks for Body<E> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.is_waiting() {
-            let Place::Sources { turns, figures } = &mut self.place else { break };
-            let Some(Turn::Read(read)) = turns.front_mut() else { break };
-            let Poll::Ready(recording) = read.as_mut().poll(cx) else { return Poll::Pending };
-            turns.pop_front();
-            *figures = recording.map(|recording| (recording, 0));
+            match &mut self.place {
+                Place::Registry { walk, timer, .. } => {
+                    if timer.is_none() {
+                        // Half of it is for the rest of the scrape.
+                        let now = Instant::now();
+                        walk.wait_until(now + self.until.saturating_duration_since(now) / 2);
+                    }
+                    let Some(rest) = walk.waits(Some(cx.waker())) else { continue };
+                    if timer.insert(Box::pin(sleep(rest))).as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Place::Sources { turns, figures } => {
+                    let Some(Turn::Read(read)) = turns.front_mut() else { break };
+                    let Poll::Ready(recording) = read.as_mut().poll(cx) else { return Poll::Pending };
+                    turns.pop_front();
+                    *figures = recording.map(|recording| (recording, 0));
+                }
+                Place::End => break,
+            }
         }
         Poll::Ready(())
     }

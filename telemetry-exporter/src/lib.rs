@@ -9,6 +9,7 @@
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets, and names that it can read: [`negotiate::negotiate`].
+//! - **Catalogue**: the events of the program as JSON: [`catalogue::to_json`].
 //! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
@@ -51,6 +52,9 @@ pub mod name;
 pub mod negotiate;
 mod number;
 
+// What can be emitted.
+pub mod catalogue;
+
 // From bytes to a client.
 mod about;
 mod exporter;
@@ -85,6 +89,9 @@ mod documents {
 
     #[doc = include_str!("../../docs/names.md")]
     mod names {}
+
+    #[doc = include_str!("../../docs/testing.md")]
+    mod testing {}
 
     #[doc = include_str!("../../docs/endpoint.md")]
     mod endpoint {}

@@ -19,6 +19,10 @@ use super::{Fault, Metric, MetricError, Rule, TagChoice, TagSource};
 #[derive(Debug)]
 pub(crate) struct Compiled {
     family: Family,
+    /// Empty of an instrument that is held.
+    event: String,
+    /// `None` of a metric that counts all events, or computes its value.
+    measurement: Option<String>,
     unit: UnitOfMetric,
     own_scale: Scale,
     instrument: Instrument,
@@ -29,6 +33,16 @@ pub(crate) struct Compiled {
 impl Compiled {
     pub(crate) fn family(&self) -> &Family {
         &self.family
+    }
+
+    /// The event that it is made of; `None` of an instrument that is held.
+    pub(crate) fn event(&self) -> Option<&str> {
+        Some(self.event.as_str()).filter(|event| !event.is_empty())
+    }
+
+    /// The measurement that it is made of; `None` of a metric that counts all events, or computes its value.
+    pub(crate) fn measurement(&self) -> Option<&str> {
+        self.measurement.as_deref()
     }
 
     pub(crate) fn unit(&self) -> UnitOfMetric {
@@ -254,6 +268,19 @@ impl Plan {
         Ok(series)
     }
 
+    /// What is said of all its series.
+    pub(crate) fn family(&self) -> Family {
+        let labels = self.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
+        let family = Family::new(&self.metric.name, self.metric.kind)
+            .unit(self.unit)
+            .description(&self.description)
+            .labels(labels);
+        match window(&self.metric) {
+            Some(window) => family.window(window.length()),
+            None => family,
+        }
+    }
+
     /// Whether a counter of the same rows may leave counting to this distribution.
     fn can_count_for(&self, counter: &Self) -> bool {
         self.metric.kind == Kind::Distribution
@@ -409,17 +436,11 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             .find_map(|(_, compiled)| compiled.as_ref());
         let (instrument, cells) = instrument(&plan.metric, unit, next, fused.map(|compiled| &compiled.instrument));
         next += cells;
-        let labels = plan.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
-        let mut family = Family::new(&plan.metric.name, plan.metric.kind)
-            .unit(plan.unit)
-            .description(&plan.description)
-            .labels(labels);
-        if let Some(window) = window(&plan.metric) {
-            family = family.window(window.length());
-        }
+        let family = plan.family();
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
-        compiled[at] = Some(Arc::new(Compiled { family, unit, own_scale, instrument, skipped }));
+        let (event, measurement) = (plan.key.event.clone(), plan.measurement.clone());
+        compiled[at] = Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped }));
     }
     (compiled.into_iter().flatten().collect(), next)
 }
