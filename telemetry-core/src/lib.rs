@@ -88,6 +88,7 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
+//! - `http`: `http::ServerLayer` and `http::ClientLayer`, which tell of the requests of a `tower` service.
 //! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -138,6 +139,11 @@ mod series;
 
 mod clock;
 mod sync;
+
+// For services over HTTP.
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 
 // For tests of an application.
 #[cfg(feature = "test-util")]
