@@ -11,7 +11,7 @@ use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
 use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
-use telemetry_core::{Aggregator, Registry};
+use telemetry_core::Registry;
 
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
 use crate::name::Names;
@@ -20,6 +20,13 @@ use crate::own::DispatchFigures;
 use crate::serve::{
     self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
 };
+
+#[cfg(feature = "tower")]
+mod service;
+
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use service::{MetricsBody, MetricsService};
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -212,10 +219,7 @@ impl Builder {
     /// [`ExporterError`] says what stood in the way and what to do.
     pub fn serve(self) -> Result<Exporter, ExporterError> {
         let Self { registry, metrics, sources, dispatch, id, options, endpoint } = self;
-        registry.exposed_names(|family| Names::new(family).occupied())?;
-        let aggregator = registry.aggregator(metrics)?;
-        let dispatch = dispatch.unwrap_or_else(Dispatch::current);
-        let attached = attach(&aggregator, dispatch, id)?;
+        let attached = attach(&registry, metrics, dispatch, id)?;
         registry.source(Arc::new(DispatchFigures(attached.dispatch.clone())));
         for source in sources {
             registry.source(source);
@@ -225,7 +229,16 @@ impl Builder {
     }
 }
 
-fn attach(aggregator: &Aggregator, dispatch: Dispatch, id: String) -> Result<Attached, AttachError> {
+/// Builds metrics that can be exposed, and attaches them.
+fn attach(
+    registry: &Registry,
+    metrics: Vec<Metric>,
+    dispatch: Option<Dispatch>,
+    id: String,
+) -> Result<Attached, ExporterError> {
+    registry.exposed_names(|family| Names::new(family).occupied())?;
+    let aggregator = registry.aggregator(metrics)?;
+    let dispatch = dispatch.unwrap_or_else(Dispatch::current);
     if aggregator.events().next().is_some() {
         aggregator.attach_to(&dispatch, &id)?;
     }

@@ -32,11 +32,17 @@
 //! ```
 //!
 //! **Which thread does the work?** The endpoint's own: it walks, encodes and sends. The application needs no async
-//! runtime. To serve from a server of your own, call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
+//! runtime. To serve from a server of your own, take a `MetricsService` (feature `tower`), call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
 //! with an encoder step by step.
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
+//!
+//! # Features
+//!
+//! - `tower`: `MetricsService`, a `tower` service to be mounted in a server of the application's own.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From a walk to bytes.
 pub mod encode;
@@ -51,6 +57,9 @@ pub mod serve;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use exporter::{MetricsBody, MetricsService};
 pub use negotiate::Format;
 
 /// The documents of the repository: what they show is compiled and run.
@@ -67,4 +76,8 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[cfg(feature = "tower")]
+    #[doc = include_str!("../../docs/http.md")]
+    mod http {}
 }

@@ -209,8 +209,8 @@ impl<S: sealed::Side> Exchange<S> {
 
     /// Emits the stop or the exception; once, however often it is called.
     pub(super) fn end(&mut self, ending: Ending<'_>) {
-        // Before the events: whoever waits for the stop finds the request gone.
-        self.in_flight = None;
+        // Dropped last: when nothing is in flight, all has been told.
+        let _in_flight = self.in_flight.take();
         let Some(told) = self.told.take() else { return };
         let _current = Current::enter(told.span);
         let duration = told.started.elapsed();

@@ -402,17 +402,6 @@ fn a_body_is_what_it_was_but_for_the_counting() {
     assert!(response.body().is_end_stream());
 }
 
-/// X4: what nobody listened to at its start is not told of halfway.
-#[test]
-fn a_request_that_nobody_listened_to_has_no_stop() {
-    let mut service = ServerLayer::new().layer(answering(200, Steps::whole(b"sugar")));
-    let dispatch = telemetry_core::Dispatch::new();
-    let response = dispatch.run(|| ready(service.call(get("/"))).unwrap());
-    // Other tests of this process may listen on their threads; this one's dispatcher has nobody.
-    assert_eq!(read(response.into_body()), Ok(b"sugar".to_vec()));
-    assert!(dispatch.handlers("").is_empty());
-}
-
 #[test]
 fn an_event_declares_units_and_descriptions() {
     let metadata = server::RequestStop::EVENT.metadata();
