@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry_core::Registry;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
 use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
-use telemetry_core::Registry;
 
 use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
 use crate::name::Names;

@@ -109,9 +109,7 @@ impl Source for Active {
             Some(ValueSnapshot::Total(Total::U64(total))) => *total,
             _ => 0,
         };
-        visitor.family(
-            &Family::new(self.name, Kind::LastValue).description("Requests in flight.").labels(LABELS),
-        );
+        visitor.family(&Family::new(self.name, Kind::LastValue).description("Requests in flight.").labels(LABELS));
         for series in snapshot.family(STARTED).into_iter().flat_map(|family| &family.series) {
             let started = total(Some(&series.value));
             // Known, but never seen.

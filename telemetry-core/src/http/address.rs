@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn an_address_is_the_host_in_one_form() {
-        for (host, expected) in [("Example.COM", "example.com"), ("[::1]", "::1"), ("10.1.2.80", "10.1.2.80"), ("", "")] {
+        for (host, expected) in [("Example.COM", "example.com"), ("[::1]", "::1"), ("10.1.2.80", "10.1.2.80"), ("", "")]
+        {
             assert_eq!(Address::new(host).as_str(), expected);
         }
         for length in [SHORT - 1, SHORT, SHORT + 1, 300] {

@@ -63,7 +63,8 @@ impl Body for Steps {
         match self.steps.pop_front() {
             Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
             Some(Step::Trailers) => {
-                let trailers = HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from_static("a long one"))]);
+                let trailers =
+                    HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from_static("a long one"))]);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Some(Step::Wait) => Poll::Pending,

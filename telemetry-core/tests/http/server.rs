@@ -58,7 +58,9 @@ fn a_request_starts_and_stops() {
     };
     assert!(duration("time_to_head") <= duration("duration"));
 
-    assert!(matches!(start.measurement("system_time"), Some(Number::Duration(time)) if time > Duration::from_secs(1_000_000_000)));
+    assert!(
+        matches!(start.measurement("system_time"), Some(Number::Duration(time)) if time > Duration::from_secs(1_000_000_000))
+    );
     assert_eq!(start.tag("http.request.method"), Some("GET"));
     assert_eq!(start.span(), stop.span());
     assert!(start.span().is_some());
@@ -95,8 +97,7 @@ fn methods_that_are_not_known_are_one() {
         let stops = capture.named(STOP);
         stops.iter().map(|stop| stop.tag("http.request.method").unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let standard =
-        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+    let standard = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
     assert_eq!(methods(ServerLayer::new(), &standard), standard);
     assert_eq!(methods(ServerLayer::new(), &["BREW", "get", "GETT", "_OTHER"]), ["_OTHER"; 4]);
     let brewing = ServerLayer::new().methods(&["BREW"]);
@@ -227,7 +228,11 @@ fn of_a_request_that_is_not_read_no_bytes_were_taken() {
     drop(read(response.into_body()));
     let stop = only(&capture, STOP);
     assert_eq!(sizes(&stop), numbers(0, 8));
-    assert_eq!((stop.tag("outcome"), stop.tag("error.type")), (Some("ok"), None), "a client's fault is none of the server");
+    assert_eq!(
+        (stop.tag("outcome"), stop.tag("error.type")),
+        (Some("ok"), None),
+        "a client's fault is none of the server"
+    );
 }
 
 #[test]
@@ -267,9 +272,10 @@ fn a_panic_is_an_exception_and_goes_on() {
     };
 
     let capture = Capture::start();
-    let mut service = ServerLayer::new().layer(Answer(|_: Counted| -> std::future::Ready<Result<Response<Steps>, Infallible>> {
-        panic!("in the call")
-    }));
+    let mut service =
+        ServerLayer::new().layer(Answer(|_: Counted| -> std::future::Ready<Result<Response<Steps>, Infallible>> {
+            panic!("in the call")
+        }));
     let panic = catch_unwind(AssertUnwindSafe(|| drop(service.call(get("/"))))).unwrap_err();
     assert_eq!(says(panic), "in the call");
     check(&capture, "in the call");

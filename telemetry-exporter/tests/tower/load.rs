@@ -32,7 +32,9 @@ impl Samples {
 
     /// The sum over the series that have these labels; an empty value is a label that is absent.
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let has = |own: &BTreeMap<String, String>, label: &(&str, &str)| own.get(label.0).map_or("", |value| value) == label.1;
+        let has = |own: &BTreeMap<String, String>, label: &(&str, &str)| {
+            own.get(label.0).map_or("", |value| value) == label.1
+        };
         let selected = self.0.iter().filter(|(own, of, _)| own == name && labels.iter().all(|label| has(of, label)));
         selected.map(|(_, _, value)| value).sum()
     }
@@ -60,7 +62,8 @@ fn ten_thousand_requests_are_counted_exactly() {
     let Some(samples) = Samples::read(&body) else { return };
 
     for side in ["server", "client"] {
-        let count = |labels: &[(&str, &str)]| samples.sum(&format!("http_{side}_request_duration_seconds_count"), labels);
+        let count =
+            |labels: &[(&str, &str)]| samples.sum(&format!("http_{side}_request_duration_seconds_count"), labels);
         let stopped = if side == "server" { REQUESTS - sent[&Kind::Panics].requests } else { REQUESTS };
         assert_eq!(count(&[]), stopped as f64, "{side}");
         assert_eq!(samples.sum(&format!("http_{side}_active_requests"), &[]), 0.0);
@@ -103,15 +106,22 @@ fn ten_thousand_requests_are_counted_exactly() {
     let total = |of: fn(&traffic::Sent) -> u64| sent.values().map(of).sum::<u64>() as f64;
     assert_eq!(of_client("request_body_size_bytes_sum", &[]), total(|sent| sent.request_bytes));
     assert_eq!(of_client("response_body_size_bytes_sum", &[]), total(|sent| sent.response_bytes));
-    for (error, kind) in [("cancelled", Kind::Never), ("hung up", Kind::Panics), ("500", Kind::Fails), ("404", Kind::Unknown)] {
-        assert_eq!(of_client("request_duration_seconds_count", &[("error_type", error)]), sent[&kind].requests as f64, "{error}");
+    for (error, kind) in
+        [("cancelled", Kind::Never), ("hung up", Kind::Panics), ("500", Kind::Fails), ("404", Kind::Unknown)]
+    {
+        assert_eq!(
+            of_client("request_duration_seconds_count", &[("error_type", error)]),
+            sent[&kind].requests as f64,
+            "{error}"
+        );
     }
     // Sixteen connections at first, and one more for each that was cut.
     assert!(server.connections() >= CONNECTIONS);
 
     // A last look: nothing comes afterwards.
     let again = get(server.address, "/metrics", OPENMETRICS).unwrap().body;
-    let buckets = |body: &str| body.lines().filter(|line| line.starts_with("http_")).map(str::to_owned).collect::<Vec<_>>();
+    let buckets =
+        |body: &str| body.lines().filter(|line| line.starts_with("http_")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(buckets(&again), buckets(&body));
 }
 
