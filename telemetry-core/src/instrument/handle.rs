@@ -36,7 +36,8 @@ impl Place {
     /// The cells of the series in this thread's shard.
     #[inline]
     fn cells(&self) -> RowCells<'static> {
-        let cells = cells::local().row_at(self.at, self.first, self.cells);
+        // SAFETY: `of` took these from a row that is held.
+        let cells = unsafe { cells::local().row_at(self.at, self.first, self.cells) };
         if self.touched {
             cells.add(0, 1);
         }
