@@ -393,6 +393,18 @@ fn a_body_that_is_dropped_with_nothing_to_come_is_whole() {
 }
 
 #[test]
+fn a_body_that_knows_its_end_ends_with_its_last_frame() {
+    let capture = Capture::start();
+    let mut service = ServerLayer::new().layer(answering(200, Steps::whole(b"sugar")));
+    let mut body = ready(service.call(get("/"))).unwrap().into_body();
+    assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready());
+    // A server may keep the body until its bytes are sent.
+    assert_eq!(sizes(&only(&capture, STOP)), numbers(0, 5));
+    drop(body);
+    assert_eq!(capture.named(STOP).len(), 1, "once");
+}
+
+#[test]
 fn a_body_is_what_it_was_but_for_the_counting() {
     let _capture = Capture::start();
     let mut service = ServerLayer::new().layer(Answer(|request: Counted| {
