@@ -1,11 +1,13 @@
 //! What a layer costs a request: `cargo bench -p telemetry-benches --bench http`.
 //!
-//! The same axum application each time, asked for the same path without a network, and its response read to the end. What
-//! `no_layer` takes is not the layers'. Each of them is as its documentation tells to use it, and counts requests, their
-//! duration and the size of responses by method, route and status; what they do beside that:
+//! The same axum application each time, asked for the same path without a network, and its response read to the end. Each
+//! layer is as its documentation tells to use it, and counts requests, their duration and the size of responses by method,
+//! route and status; what they do beside that:
 //!
 //! | | |
 //! | --- | --- |
+//! | `no_layer` | nothing: it is the application alone |
+//! | `empty_layer` | nothing: what axum takes to put any layer in place, two boxes and a clone |
 //! | `ours` | requests in flight, the size of requests, start and stop as events |
 //! | `ours_unheard` | requests in flight |
 //! | `axum_prometheus` | requests in flight |
@@ -30,6 +32,7 @@ use opentelemetry_instrumentation_tower::http::server::LayerBuilder;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use telemetry_core::http::{ServerLayer, server};
 use telemetry_core::{Registry, detach};
+use tower_layer::Identity;
 use tower_service::Service;
 
 fn application() -> Router {
@@ -62,6 +65,7 @@ fn measure(criterion: &mut Criterion, name: &str, mut application: Router) {
 
 fn layers(criterion: &mut Criterion) {
     measure(criterion, "no_layer", application());
+    measure(criterion, "empty_layer", application().layer(Identity::new()));
 
     let ours = || application().layer(ServerLayer::new().route_from(MatchedPath::as_str));
     measure(criterion, "ours_unheard", ours());
@@ -73,6 +77,9 @@ fn layers(criterion: &mut Criterion) {
     let counted = registry.snapshot();
     assert!(counted.family("http.server.request.duration").is_some_and(|family| family.series.len() == 1));
 
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let _within = runtime.enter();
     let builder = PrometheusMetricLayerBuilder::new().enable_response_body_size(true);
     let (layer, handle) = builder.with_default_metrics().build_pair();
     measure(criterion, "axum_prometheus", application().layer(layer));
