@@ -87,7 +87,7 @@
 //!
 //! # What does it cost?
 //!
-//! Where nobody listens, two additions to sharded counters, for [`server::active_requests`]. Where somebody does, two
+//! Where nobody listens, two additions to sharded counters, for [`server::active_requests`]. Where somebody does, three
 //! readings of the clock and the events; nothing is allocated, unless the request has a body: the word that counts it is
 //! shared by that body and the response. (A client's request for a host whose name is longer than 46 bytes allocates
 //! that name.)
