@@ -9,6 +9,7 @@
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -32,28 +33,35 @@
 //! ```
 //!
 //! **Which thread does the work?** The endpoint's own: it walks, encodes and sends. The application needs no async
-//! runtime. To serve from a server of your own, take a `MetricsService` (feature `tower`), call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
-//! with an encoder step by step.
+//! runtime. To serve from a server of your own, take a `MetricsService` (feature `tower`), call [`render`], or drive a
+//! [`Scrape`](telemetry_core::registry::Scrape) with an encoder step by step.
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
 //!
 //! # Features
 //!
+//! - `gzip` (default), `zstd`: compressed bodies.
+//! - `auth`, `tls`, `web-config`: who may ask, and over what; see [`serve`].
 //! - `tower`: `MetricsService`, a `tower` service to be mounted in a server of the application's own.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From a walk to bytes.
+pub mod compress;
 pub mod encode;
+mod filter;
 pub mod name;
 pub mod negotiate;
 mod number;
 
 // From bytes to a client.
 mod exporter;
+mod exposed;
 mod own;
+mod recording;
 pub mod serve;
+mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
@@ -80,4 +88,13 @@ mod documents {
     #[cfg(feature = "tower")]
     #[doc = include_str!("../../docs/http.md")]
     mod http {}
+    #[doc = include_str!("../../docs/facade.md")]
+    mod facade {}
+
+    #[doc = include_str!("../../docs/endpoint.md")]
+    mod endpoint {}
+
+    #[cfg(feature = "web-config")]
+    #[doc = include_str!("../../docs/securing.md")]
+    mod securing {}
 }

@@ -186,7 +186,7 @@ impl HistogramCells {
         self.sum.offset != self.offset
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {
@@ -202,6 +202,31 @@ impl HistogramCells {
                 cells.add(exponential.zero, 1);
             } else {
                 cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), 1);
+            }
+        }
+        true
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64) -> bool {
+        let all = value.times(n, self.unit);
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
+        if self.has_explicit() {
+            let bucket = match value {
+                Quantity::Whole(n) => self.wholes.below(n),
+                Quantity::Float(x) => self.floats.below(x),
+            };
+            cells.add(self.offset + bucket, n);
+        }
+        self.sum.add_any(cells, all);
+        if let Some(exponential) = &self.exponential {
+            let x = value.to_f64(self.unit);
+            if x.abs() <= ZERO_THRESHOLD {
+                cells.add(exponential.zero, n);
+            } else {
+                cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), n);
             }
         }
         true

@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::{Attached, Builder, ExporterError, attach};
 use crate::encode::{CHUNK, Encoder, Options};
+use crate::filter::{Filter, Filtered};
 use crate::negotiate::{Format, negotiate};
 use crate::own::DispatchFigures;
 use crate::serve::ScrapeError;
@@ -30,11 +31,12 @@ const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 /// Serves metrics from any server of HTTP that takes a `tower` service: axum, hyper, and others.
 ///
 /// [`Builder::service`] makes one with its metrics attached; [`MetricsService::new`] makes one over a registry. It answers
-/// to `GET` and `HEAD` at whatever path it is mounted at, in the format that `Accept` asks for, just as the endpoint of an
-/// [`Exporter`](super::Exporter) does.
+/// to `GET` and `HEAD` at whatever path it is mounted at, in the format that `Accept` asks for and with the families that
+/// `name[]` names, just as the endpoint of an [`Exporter`](super::Exporter) does.
 ///
-/// The walk goes on as the body is polled, 64 KiB at a time, on the thread that polls it. What the endpoint does beside
-/// that is the server's here: paths, limits, deadlines, compression. Clones serve the same metrics, which stay attached as
+/// The walk goes on as the body is polled, 64 KiB at a time, on the thread that polls it; so are the sources of the
+/// application read, which should not wait for anything. What the endpoint does beside that is the server's here: paths,
+/// limits, deadlines, compression. Clones serve the same metrics, which stay attached as
 /// long as one of them lives.
 ///
 /// ```
@@ -104,9 +106,9 @@ impl MetricsService {
         &self.registry
     }
 
-    fn respond(&self, method: &Method, headers: &HeaderMap) -> Response<MetricsBody> {
+    fn respond(&self, method: &Method, query: Option<&str>, headers: &HeaderMap) -> Response<MetricsBody> {
         let mut response = match *method {
-            Method::GET | Method::HEAD => self.scrape(method, headers),
+            Method::GET | Method::HEAD => self.scrape(method, query, headers),
             Method::OPTIONS => plain(StatusCode::NO_CONTENT, String::new()),
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; use GET, HEAD or OPTIONS\n".to_owned()),
         };
@@ -117,14 +119,18 @@ impl MetricsService {
         response
     }
 
-    fn scrape(&self, method: &Method, headers: &HeaderMap) -> Response<MetricsBody> {
+    fn scrape(&self, method: &Method, query: Option<&str>, headers: &HeaderMap) -> Response<MetricsBody> {
+        let filter = match Filter::parse(query) {
+            Ok(filter) => filter,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
         let accept = || headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         let format = self.format.unwrap_or_else(|| negotiate(accept()));
         let body = if *method == Method::HEAD {
             // Nobody reads it, so nobody makes it.
             MetricsBody { is_left_out: true, ..MetricsBody::default() }
         } else {
-            match MetricsBody::scrape(&self.registry, format, self.options) {
+            match MetricsBody::scrape(&self.registry, filter, format, self.options) {
                 Ok(body) => body,
                 Err(error) => {
                     return plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the scrape failed: {error}\n"));
@@ -158,7 +164,7 @@ impl<B> Service<Request<B>> for MetricsService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.respond(request.method(), request.headers())))
+        ready(Ok(self.respond(request.method(), request.uri().query(), request.headers())))
     }
 }
 
@@ -184,6 +190,9 @@ pub struct MetricsBody {
 /// What remains of a scrape.
 struct Rest {
     walk: Scrape,
+    filter: Option<Filter>,
+    // Whether the family that is being read is asked for.
+    takes: bool,
     encoder: Box<dyn Encoder>,
     // Whether other tasks have had their turn since the last chunk.
     yielded: bool,
@@ -191,8 +200,17 @@ struct Rest {
 
 impl MetricsBody {
     /// A body whose first chunk is made: a scrape that fails at once can still say so, and a small one has its length.
-    fn scrape(registry: &Registry, format: Format, options: Options) -> Result<Self, ScrapeError> {
-        let mut rest = Rest { walk: registry.scrape(), encoder: format.encoder(options), yielded: false };
+    fn scrape(
+        registry: &Registry,
+        filter: Option<Filter>,
+        format: Format,
+        options: Options,
+    ) -> Result<Self, ScrapeError> {
+        let mut walk = registry.scrape();
+        if let Some(filter) = filter.clone() {
+            walk = walk.only(move |family| filter.takes(family));
+        }
+        let mut rest = Rest { walk, filter, takes: true, encoder: format.encoder(options), yielded: false };
         let (chunk, goes_on) = rest.next()?;
         Ok(Self { ready: Some(chunk), rest: goes_on.then_some(rest), is_left_out: false })
     }
@@ -205,7 +223,10 @@ impl Rest {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let mut goes_on = true;
             while goes_on && self.encoder.buffer_mut().len() < CHUNK {
-                goes_on = self.walk.step(&mut &mut *self.encoder);
+                // Figures of sources have no part in the walk's own choice.
+                let visitor = &mut &mut *self.encoder;
+                goes_on =
+                    self.walk.step(&mut Filtered { filter: self.filter.as_ref(), takes: &mut self.takes, visitor });
             }
             if goes_on {
                 return (self.encoder.take(), true);

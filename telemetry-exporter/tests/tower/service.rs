@@ -74,6 +74,21 @@ fn the_format_is_negotiated_as_at_the_endpoint() {
 }
 
 #[test]
+fn names_in_the_query_choose_families() {
+    let service = MetricsService::new(&large());
+    let ask = |query: &str| {
+        let request = Request::get(format!("/metrics?{query}")).body(Empty::<Bytes>::new()).unwrap();
+        block_on(service.clone().call(request)).unwrap()
+    };
+    let chosen = text(ask("name[]=telemetry_metric_overflow_total"));
+    assert!(chosen.starts_with("# HELP telemetry_metric_overflow_total "), "{chosen}");
+    assert!(!chosen.contains("tower_test_large"), "{chosen}");
+    let response = ask("name[]=");
+    assert_eq!(response.status(), 400);
+    assert!(text(response).contains("name[]"));
+}
+
+#[test]
 fn a_large_exposition_comes_in_chunks_between_which_others_have_their_turn() {
     let registry = large();
     let response = ask(&MetricsService::new(&registry), "GET", &[]);
