@@ -91,6 +91,7 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
+//! - `http`: `http::ServerLayer` and `http::ClientLayer`, which tell of the requests of a `tower` service.
 //! - `metrics`: the facade of the crate `metrics`, both ways: see `facade`.
 //! - `test-util`: `test::Capture`, `assert_emitted!` and others, for tests of what is emitted and counted.
 
@@ -150,6 +151,11 @@ mod caught;
 mod clock;
 mod crew;
 mod sync;
+
+// For services over HTTP.
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 
 // For tests of an application.
 #[cfg(feature = "test-util")]

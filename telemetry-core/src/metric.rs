@@ -1,7 +1,7 @@
 //! Definitions: what an application makes of the events that it receives.
 //!
-//! A definition names an event and one of its measurements, in one: `http.server.request.stop.duration` is the measurement
-//! `duration` of the event `http.server.request.stop`. The two can also be given apart, under any name.
+//! A definition names an event and one of its measurements, in one: `shop.request.stop.duration` is the measurement
+//! `duration` of the event `shop.request.stop`. The two can also be given apart, under any name.
 //!
 //! ```
 //! use telemetry_core::instrument::Buckets;
@@ -10,9 +10,9 @@
 //!
 //! let registry = Registry::new();
 //! let aggregator = registry.aggregator([
-//!     counter("http.server.request.stop.count").tags(["route", "status"]),
-//!     distribution("http.server.request.stop.duration").tags(["route"]).unit(Unit::Second).buckets(Buckets::latency()),
-//!     sum("bytes.sent").event("http.server.request.stop").measurement("body").unit(Unit::Byte),
+//!     counter("shop.request.stop.count").tags(["route", "status"]),
+//!     distribution("shop.request.stop.duration").tags(["route"]).unit(Unit::Second).buckets(Buckets::latency()),
+//!     sum("bytes.sent").event("shop.request.stop").measurement("body").unit(Unit::Byte),
 //! ])?;
 //! aggregator.attach("metrics")?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())

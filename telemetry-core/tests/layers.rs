@@ -28,7 +28,7 @@ const METRICS: &[&str] = &[
     "series",
 ];
 /// What turns events into metrics, and what tells of that.
-const BOTH: &[&str] = &["aggregate", "catalogue", "explain", "console", "facade", "poller", "test", "unlocked"];
+const BOTH: &[&str] = &["aggregate", "catalogue", "explain", "console", "facade", "http", "poller", "test", "unlocked"];
 
 /// Which modules a module may name.
 fn allowed(module: &str) -> BTreeSet<&'static str> {

@@ -21,6 +21,11 @@ impl About {
         Self::new("build", "The build of the application that exposes these metrics.", labels)
     }
 
+    /// Those of both that were told.
+    pub(crate) fn all(target: Option<Vec<(String, String)>>, build: Option<Vec<(String, String)>>) -> Vec<Self> {
+        target.map(Self::target).into_iter().chain(build.map(Self::build)).collect()
+    }
+
     fn new(name: &str, description: &str, labels: Vec<(String, String)>) -> Self {
         let family = Family::new(name, Kind::Info).description(description);
         let names = labels.iter().map(|(name, _)| name.as_str());

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry_core::Registry;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
 use telemetry_core::scrape::Source;
-use telemetry_core::{Aggregator, Registry};
 
 use crate::about::About;
 use crate::compress::Coding;
@@ -21,6 +21,13 @@ use crate::negotiate::Format;
 use crate::own::{DispatchFigures, GuardFigures};
 use crate::serve::{self, Access, Address, Figures, GuardStats, Limits, ServeError, Server, ShutdownError};
 use crate::sources::Sources;
+
+#[cfg(feature = "tower")]
+mod service;
+
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use service::{MetricsBody, MetricsService};
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -340,14 +347,8 @@ impl Builder {
             shows_endpoint,
             endpoint,
         } = self;
-        registry.exposed_names(move |family| options.naming().claims(family))?;
-        let about: Vec<About> = target.map(About::target).into_iter().chain(build.map(About::build)).collect();
-        for about in &about {
-            registry.reserve(about.family().clone())?;
-        }
-        let aggregator = registry.aggregator(metrics)?;
-        let dispatch = dispatch.unwrap_or_else(Dispatch::current);
-        let attached = attach(&aggregator, dispatch, id)?;
+        let about = About::all(target, build);
+        let attached = attach(&registry, metrics, &about, options, dispatch, id)?;
         let figures = Arc::new(Figures::default());
         let mut own: Vec<Arc<dyn Source>> = vec![Arc::new(DispatchFigures(attached.dispatch.clone()))];
         own.extend(about.into_iter().map(|about| Arc::new(about) as _));
@@ -371,7 +372,21 @@ fn owned<N: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (N, 
     labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-fn attach(aggregator: &Aggregator, dispatch: Dispatch, id: String) -> Result<Attached, AttachError> {
+/// Builds metrics that can be exposed, and attaches them.
+fn attach(
+    registry: &Registry,
+    metrics: Vec<Metric>,
+    about: &[About],
+    options: Options,
+    dispatch: Option<Dispatch>,
+    id: String,
+) -> Result<Attached, ExporterError> {
+    registry.exposed_names(move |family| options.naming().claims(family))?;
+    for about in about {
+        registry.reserve(about.family().clone())?;
+    }
+    let aggregator = registry.aggregator(metrics)?;
+    let dispatch = dispatch.unwrap_or_else(Dispatch::current);
     if aggregator.events().next().is_some() {
         aggregator.attach_to(&dispatch, &id)?;
     }

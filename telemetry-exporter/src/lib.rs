@@ -34,15 +34,20 @@
 //! ```
 //!
 //! **Which thread does the work?** The endpoint's own: it walks, encodes and sends. The application needs no async
-//! runtime. To serve from a server of your own, call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
-//! with an encoder step by step.
+//! runtime. To serve from a server of your own, take a `MetricsService` (feature `tower`), call [`render`], or drive a
+//! [`Scrape`](telemetry_core::registry::Scrape) with an encoder step by step.
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
 //!
 //! # Features
 //!
+//! - `gzip` (default), `zstd`: compressed bodies.
+//! - `auth`, `tls`, `web-config`: who may ask, and over what; see [`serve`].
 //! - `openmetrics2`: OpenMetrics 2.0, for scrapers that ask for that version.
+//! - `tower`: `MetricsService`, a `tower` service to be mounted in a server of the application's own.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From a walk to bytes.
 pub mod compress;
@@ -66,6 +71,9 @@ mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use exporter::{MetricsBody, MetricsService};
 pub use name::Escaping;
 pub use negotiate::Format;
 
@@ -84,6 +92,9 @@ mod documents {
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
 
+    #[cfg(feature = "tower")]
+    #[doc = include_str!("../../docs/http.md")]
+    mod http {}
     #[doc = include_str!("../../docs/facade.md")]
     mod facade {}
 
