@@ -32,6 +32,7 @@ mod copy;
 mod json;
 mod label;
 mod openmetrics;
+mod protobuf;
 mod text;
 mod threshold;
 
@@ -43,6 +44,7 @@ use crate::negotiate::Format;
 
 pub use json::Json;
 pub use openmetrics::OpenMetrics;
+pub use protobuf::{MESSAGE, Protobuf};
 pub use text::{Dialect, Prometheus, Text};
 
 /// How many bytes are worth sending: a buffer of this size is taken away between two steps of a walk.
@@ -80,7 +82,7 @@ pub struct Options {
 impl Options {
     /// Writes a `_created` sample for each counter, histogram and summary, in OpenMetrics.
     ///
-    /// Off unless it is asked for, since it doubles the samples of a counter; JSON always has the time.
+    /// Off unless it is asked for, since it doubles the samples of a counter; JSON and protobuf always have the time.
     #[must_use]
     pub const fn created(mut self, created: bool) -> Self {
         self.created = created;
@@ -95,6 +97,7 @@ impl Format {
         match self {
             Self::Text => Box::new(Text::<Prometheus>::with(options)),
             Self::OpenMetrics | Self::OpenMetricsDraft => Box::new(Text::<OpenMetrics>::with(options)),
+            Self::Protobuf => Box::new(Protobuf::new()),
             Self::Json => Box::new(Json::new()),
         }
     }

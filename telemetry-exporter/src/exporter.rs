@@ -13,7 +13,7 @@ use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
 use telemetry_core::{Aggregator, Registry};
 
-use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
+use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Protobuf, Text};
 use crate::name::Names;
 use crate::negotiate::{Format, negotiate};
 use crate::own::DispatchFigures;
@@ -285,13 +285,27 @@ impl Exporter {
 ///
 /// # Panics
 ///
-/// Never: every encoder writes UTF-8.
+/// When the format is not a text: protobuf is for [`render_bytes`].
 #[must_use]
 pub fn render(registry: &Registry, format: Format) -> String {
+    assert!(format != Format::Protobuf, "protobuf is no text; call `render_bytes` for it");
+    String::from_utf8(render_bytes(registry, format)).expect("every other encoder writes UTF-8")
+}
+
+/// Renders a registry at once, in any format.
+///
+/// ```
+/// use telemetry_core::Registry;
+/// use telemetry_exporter::{Format, render_bytes};
+///
+/// assert_eq!(render_bytes(&Registry::new(), Format::Protobuf), b"");
+/// ```
+#[must_use]
+pub fn render_bytes(registry: &Registry, format: Format) -> Vec<u8> {
     let mut encoder = format.encoder(Options::default());
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
-    String::from_utf8(encoder.take()).expect("encoders write UTF-8")
+    encoder.take()
 }
 
 /// A registry as what an endpoint serves.
@@ -312,6 +326,7 @@ impl Exposition for Exposed {
             Format::OpenMetrics | Format::OpenMetricsDraft => {
                 body(walk, format, Text::<OpenMetrics>::with(self.options))
             }
+            Format::Protobuf => body(walk, format, Protobuf::new()),
             Format::Json => body(walk, format, Json::new()),
         })
     }

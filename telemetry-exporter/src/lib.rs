@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Registry --- Scrape: families, series, samples ---> Encoder ---> 64 KiB at a time ---> Server, on its own thread
-//!                                                     text, OpenMetrics, JSON            GET /metrics
+//!                                                     text, OpenMetrics, protobuf, JSON  GET /metrics
 //! ```
 //!
 //! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
@@ -50,7 +50,7 @@ mod own;
 pub mod serve;
 
 pub use encode::Options;
-pub use exporter::{Builder, Exporter, ExporterError, render};
+pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes};
 pub use negotiate::Format;
 
 /// The documents of the repository: what they show is compiled and run.

@@ -2,7 +2,8 @@
 //!
 //! Each format that is offered is judged by the most specific clause that matches it: a media type with a version before
 //! one without, that before `text/*`, and that before `*/*`. The format with the highest `q` wins; of equal ones the one
-//! whose clause stands first. `q=0` excludes. A clause for a version that is not offered matches nothing. When nothing
+//! whose clause stands first. `q=0` excludes. A clause for a version that is not offered matches nothing. Protobuf goes to who
+//! names its message and its encoding, and to nobody else. When nothing
 //! matches, the answer is the text format all the same, never an error: a scraper that asks for something else can still
 //! read that.
 
@@ -17,6 +18,8 @@ pub enum Format {
     /// OpenMetrics 0.0.1, the draft, for who asks for that version alone. What is written is valid in both, so the body is
     /// that of 1.0.0, under the version that was asked for.
     OpenMetricsDraft,
+    /// Delimited protobuf: the format of native histograms. Only for who asks for it by its full name.
+    Protobuf,
     /// JSON. No header asks for it: a server has it under a path of its own.
     Json,
 }
@@ -29,6 +32,9 @@ impl Format {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::OpenMetricsDraft => "application/openmetrics-text; version=0.0.1; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
             Self::Json => "application/json",
         }
     }
@@ -43,10 +49,11 @@ struct Offer {
 }
 
 /// In the order in which they are preferred by a clause that matches several.
-const OFFERS: [Offer; 3] = [
+const OFFERS: [Offer; 4] = [
     Offer { format: Format::Text, kind: "text", subtype: "plain", version: "0.0.4" },
     Offer { format: Format::OpenMetrics, kind: "application", subtype: "openmetrics-text", version: "1.0.0" },
     Offer { format: Format::OpenMetricsDraft, kind: "application", subtype: "openmetrics-text", version: "0.0.1" },
+    Offer { format: Format::Protobuf, kind: "application", subtype: "vnd.google.protobuf", version: "" },
 ];
 
 /// Picks the format for a request, from the values of all its `Accept` headers in their order.
@@ -69,7 +76,10 @@ pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> Format {
             best = Some((format, verdict));
         }
     }
-    let not_excluded = || judged.clone().find(|(_, verdict)| verdict.is_none()).map(|(format, _)| format);
+    let not_excluded = || {
+        let is_free = |(format, verdict): &(Format, Option<_>)| verdict.is_none() && *format != Format::Protobuf;
+        judged.clone().find(is_free).map(|(format, _)| format)
+    };
     best.map(|(format, _)| format).or_else(not_excluded).unwrap_or(Format::Text)
 }
 
@@ -105,6 +115,9 @@ struct Clause<'a> {
     kind: &'a [u8],
     subtype: &'a [u8],
     version: Option<&'a [u8]>,
+    /// Of protobuf: which message, and how one is told from the next.
+    message: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
     quality: f32,
 }
 
@@ -113,12 +126,16 @@ impl<'a> Clause<'a> {
     fn parse(text: &'a [u8]) -> Option<Self> {
         let mut parts = split(text, b';');
         let (kind, subtype) = split_at(parts.next()?, b'/')?;
-        let mut clause = Self { kind, subtype, version: None, quality: 1.0 };
+        let mut clause = Self { kind, subtype, version: None, message: None, encoding: None, quality: 1.0 };
         for (name, value) in parts.filter_map(|part| split_at(part, b'=')) {
             if name.eq_ignore_ascii_case(b"q") {
                 clause.quality = quality(value)?;
             } else if name.eq_ignore_ascii_case(b"version") {
                 clause.version = Some(unquoted(value));
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                clause.message = Some(unquoted(value));
+            } else if name.eq_ignore_ascii_case(b"encoding") {
+                clause.encoding = Some(unquoted(value));
             }
         }
         Some(clause)
@@ -126,17 +143,29 @@ impl<'a> Clause<'a> {
 
     /// How closely this clause describes `offer`; `None` when it doesn't.
     fn specificity(&self, offer: &Offer) -> Option<u8> {
+        if offer.format == Format::Protobuf {
+            // A scraper that would take anything may still fail on this.
+            return (self.is(offer) && self.is_delimited_families()).then_some(3);
+        }
         if self.version.is_some_and(|version| version != offer.version.as_bytes()) {
             return None;
         }
-        let is = |range: &[u8], name: &str| range.eq_ignore_ascii_case(name.as_bytes());
-        if is(self.kind, offer.kind) && is(self.subtype, offer.subtype) {
+        if self.is(offer) {
             return Some(if self.version.is_some() { 3 } else { 2 });
         }
-        if is(self.kind, offer.kind) && self.subtype == b"*" {
+        if self.kind.eq_ignore_ascii_case(offer.kind.as_bytes()) && self.subtype == b"*" {
             return Some(1);
         }
         (self.kind == b"*" && self.subtype == b"*").then_some(0)
+    }
+
+    fn is(&self, offer: &Offer) -> bool {
+        self.kind.eq_ignore_ascii_case(offer.kind.as_bytes())
+            && self.subtype.eq_ignore_ascii_case(offer.subtype.as_bytes())
+    }
+
+    fn is_delimited_families(&self) -> bool {
+        self.message == Some(b"io.prometheus.client.MetricFamily") && self.encoding == Some(b"delimited")
     }
 }
 
