@@ -76,6 +76,11 @@ impl Clock {
         }
     }
 
+    /// The time of day by this clock, since the Unix epoch.
+    pub(crate) fn now(&self) -> Duration {
+        self.origin + self.elapsed()
+    }
+
     /// The time of day when the clock started, since the Unix epoch.
     #[must_use]
     pub fn origin(&self) -> Duration {

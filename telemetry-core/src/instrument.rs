@@ -20,7 +20,7 @@ pub use histogram::{Buckets, BucketsError};
 pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
-pub(crate) use exponential::ChunkTable;
+pub(crate) use exponential::{ChunkTable, Lists, Unlinked};
 pub(crate) use gauge::GaugeCells;
 pub(crate) use handle::Kept;
 pub(crate) use histogram::HistogramCells;
@@ -29,6 +29,8 @@ pub(crate) use spiral::SpiralCells;
 pub(crate) use sum::SumCells;
 pub(crate) use summary::SummaryCells;
 pub(crate) use window::Moment;
+
+use std::time::Duration;
 
 use crate::cells::{Baseline, Reader, RowCells};
 use crate::scrape::Sample;
@@ -48,8 +50,7 @@ pub(crate) enum Instrument {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) counts: Vec<u64>,
-    pub(crate) positive: Vec<(i32, u64)>,
-    pub(crate) negative: Vec<(i32, u64)>,
+    pub(crate) lists: Lists,
     pub(crate) quantiles: Vec<(f64, f64)>,
 }
 
@@ -114,10 +115,11 @@ impl Instrument {
             Self::Sum(sum) => take(reader, (sum.offset, SumCells::CELLS)),
             Self::LastValue(gauge) => gauge.set_back(first, removed),
             Self::Distribution(histogram) => {
-                take(reader, histogram.totals());
+                // In the order of a value's way, so that what is on its way is not taken off before it was added.
                 for bucket in histogram.exponential_buckets(reader, first) {
                     baseline.take(reader, bucket..bucket + 1);
                 }
+                baseline.take(reader, histogram.totals(first));
             }
             Self::Summary(summary) => {
                 take(reader, summary.totals());
@@ -130,6 +132,14 @@ impl Instrument {
             }
         }
         baseline
+    }
+
+    /// The table that can begin anew when its buckets got too many, and how old the series has to be for that.
+    pub(crate) fn renewable(&self) -> Option<(&ChunkTable, Duration)> {
+        match self {
+            Self::Distribution(histogram) => histogram.renewable(),
+            _ => None,
+        }
     }
 
     /// The table whose chunks of cells have to be given back with the row.
