@@ -119,8 +119,7 @@ fn every_nan_is_the_same() {
 /// An empty histogram with exponential buckets is not taken for one without.
 #[test]
 fn an_empty_native_histogram_is_told_from_a_classic_one() {
-    let exponential =
-        ExponentialSample { schema: 3, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
+    let exponential = ExponentialSample { schema: 3, zero_threshold: 0.0, zero_count: 0, positive: &[], negative: &[] };
     let sample = HistogramSample { bounds: &[], counts: &[0], sum: 0.0, exponential: Some(exponential) };
     let read = histogram(sample);
     assert!(read.is_native());

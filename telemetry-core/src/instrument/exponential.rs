@@ -22,6 +22,8 @@ use crate::cells::{Address, Reader, space};
 use crate::sync::Ordering;
 
 pub(crate) use limit::Unlinked;
+#[cfg(all(test, loom))]
+pub(super) use loom_tests::table_at;
 pub use settings::Exponential;
 
 /// Values whose size is at most this are zero unless told otherwise: Prometheus' default, 2^-128.
@@ -143,14 +145,7 @@ impl ChunkTable {
         Self::new(offset, SUMMARY_SCHEMA, 5, slots, 40, (ZERO_THRESHOLD, 0.0))
     }
 
-    fn new(
-        offset: u32,
-        schema: i8,
-        chunk_bits: u32,
-        slots: u32,
-        budget: u32,
-        (threshold, widest): (f64, f64),
-    ) -> Self {
+    fn new(offset: u32, schema: i8, chunk_bits: u32, slots: u32, budget: u32, (threshold, widest): (f64, f64)) -> Self {
         // Chunks that the zero bucket takes in count as one level more.
         let levels = (schema - COARSEST) as u32 + u32::from(widest > threshold);
         // At the coarsest schema all floats of one sign lie in 132 buckets.

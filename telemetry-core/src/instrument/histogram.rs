@@ -1,6 +1,13 @@
 //! A histogram: a cell for each explicit bucket, a sum, and beside or instead of the explicit buckets exponential ones.
 //!
-//! The count is never kept: it is the sum of the buckets, so it can't disagree with them.
+//! The count is never kept: it is the sum of the buckets, so it can't disagree with them. Where both kinds are kept it is
+//! that of the exponential ones for who reads those, and of the explicit ones for who reads these; a value is added to the
+//! former first, and they are read last, so the explicit buckets are never ahead.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::fmt;
 use std::ops::Range;

@@ -41,13 +41,7 @@ impl Entry {
     }
 
     #[cold]
-    fn unlink(
-        &self,
-        table: &ChunkTable,
-        reader: &mut Reader,
-        scratch: &mut Scratch,
-        row: Row,
-    ) -> Option<Renewal<'_>> {
+    fn unlink(&self, table: &ChunkTable, reader: &mut Reader, scratch: &mut Scratch, row: Row) -> Option<Renewal<'_>> {
         let alone = self.projection.alone()?;
         let unlinked = &mut scratch.lists.unlinked;
         let unlinked = Arc::clone(unlinked.get_or_insert_with(|| Arc::new(table.unlink(row.first_cell()))));

@@ -19,7 +19,7 @@ use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, SummarySam
 
 use self::label::Pairs;
 use self::native::push_native;
-use self::wire::{push_double, push_message, push_text, push_total, push_uint, push_varint};
+use self::wire::{LONGEST, push_double, push_message, push_text, push_total, push_uint, push_varint};
 use super::{Encoder, ROOM};
 use crate::name::{Names, Taken};
 
@@ -109,6 +109,8 @@ impl Waiting {
 
     fn flush(&mut self, out: &mut Vec<u8>) {
         if !self.metrics.is_empty() {
+            // No more than that: the buffer is sent and filled again, and would else keep twice the room.
+            out.reserve_exact(self.head.len() + self.metrics.len() + LONGEST);
             push_varint(out, (self.head.len() + self.metrics.len()) as u64);
             out.extend_from_slice(&self.head);
             out.extend_from_slice(&self.metrics);
@@ -228,12 +230,10 @@ impl Exposed {
                     true
                 })
             }
-            (Kind::LastValue, Sample::Gauge(value)) => {
-                self.push_metric(out, &series.labels, metric::GAUGE, |out| {
-                    push_double(out, VALUE, *value);
-                    true
-                })
-            }
+            (Kind::LastValue, Sample::Gauge(value)) => self.push_metric(out, &series.labels, metric::GAUGE, |out| {
+                push_double(out, VALUE, *value);
+                true
+            }),
             (Kind::Distribution, Sample::Histogram(histogram)) => {
                 self.push_metric(out, &series.labels, metric::HISTOGRAM, |out| {
                     push_histogram(out, histogram) && {
@@ -297,7 +297,8 @@ fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>) -> bool {
     }
     // Readers want the count that the exponential buckets add up to. They are read after the explicit ones, so none of
     // those is ahead, except for values that were in flight when the series was set back.
-    let count = exponential.as_ref().map_or_else(|| histogram.count(), telemetry_core::scrape::ExponentialSample::count);
+    let count =
+        exponential.as_ref().map_or_else(|| histogram.count(), telemetry_core::scrape::ExponentialSample::count);
     push_uint(out, COUNT, count);
     push_double(out, SUM, *sum);
     let mut below = 0_u64;

@@ -14,17 +14,21 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Schema -3, with room for one chunk of one bucket before the resolution halves to the coarsest.
-const TABLE: ChunkTable = ChunkTable {
-    offset: 0,
-    capacity: 4,
-    chunk_bits: 0,
-    slots: 1,
-    schema: COARSEST + 1,
-    budget: 1,
-    limit: u32::MAX,
-    threshold: 0.0,
-    widest: 0.0,
-};
+const TABLE: ChunkTable = table_at(0);
+
+pub(in crate::instrument) const fn table_at(offset: u32) -> ChunkTable {
+    ChunkTable {
+        offset,
+        capacity: 4,
+        chunk_bits: 0,
+        slots: 1,
+        schema: COARSEST + 1,
+        budget: 1,
+        limit: u32::MAX,
+        threshold: 0.0,
+        widest: 0.0,
+    }
+}
 
 /// The cells of a table.
 fn table() -> u32 {

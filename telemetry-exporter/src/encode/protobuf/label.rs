@@ -29,7 +29,8 @@ impl Pairs {
     /// The names of `family`; `None` when two of them become one, or one is `reserved`.
     pub(super) fn new(family: &Family, reserved: Option<&'static str>) -> Option<Self> {
         let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
-        let mut sorted: Vec<_> = given.iter().enumerate().map(|(at, name)| (at, Pair::new(&name::label(name)))).collect();
+        let mut sorted: Vec<_> =
+            given.iter().enumerate().map(|(at, name)| (at, Pair::new(&name::label(name)))).collect();
         sorted.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
         let are_apart = sorted.is_sorted_by(|(_, one), (_, next)| one.name != next.name);
         let is_free = !sorted.iter().any(|(_, pair)| Some(&*pair.name) == reserved);

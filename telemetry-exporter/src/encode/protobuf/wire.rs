@@ -14,7 +14,7 @@ const LENGTH: u32 = 2;
 const NAN: u64 = 0x7ff8_0000_0000_0001;
 
 /// The most bytes of a varint.
-const LONGEST: usize = 10;
+pub(super) const LONGEST: usize = 10;
 
 /// Appends a number, seven bits a byte.
 #[inline]
