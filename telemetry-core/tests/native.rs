@@ -14,7 +14,7 @@ use telemetry_core::{Clock, Registry};
 fn high(a: u128, b: u128) -> u128 {
     const LOW: u128 = u64::MAX as u128;
     let (a1, a0, b1, b0) = (a >> 64, a & LOW, b >> 64, b & LOW);
-    let middle = a1 * b0 + (a0 * b0 >> 64);
+    let middle = a1 * b0 + ((a0 * b0) >> 64);
     a1 * b1 + (middle >> 64) + ((a0 * b1 + (middle & LOW)) >> 64)
 }
 

@@ -67,4 +67,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[doc = include_str!("../../docs/native-histograms.md")]
+    mod native_histograms {}
 }

@@ -26,10 +26,11 @@ fn loom_explicit_buckets_are_never_ahead() {
         };
         let histogram = std::sync::Arc::new(histogram);
         let first = space().allocate(histogram.cells());
+        // The page is there, so that the reader looks for cells and finds them.
+        let cells = space().words().row(first, histogram.cells());
         let recorder = thread::spawn({
             let histogram = histogram.clone();
             move || {
-                let cells = space().words().row(first, histogram.cells());
                 histogram.record(cells, Quantity::Float(2.0));
                 histogram.record(cells, Quantity::Float(0.0));
             }
