@@ -88,6 +88,7 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
+//! - `metrics`: the facade of the crate `metrics`, both ways: see `facade`.
 //! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -119,6 +120,9 @@ pub mod scope;
 mod aggregate;
 pub mod console;
 pub mod explain;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod facade;
 pub mod metric;
 pub mod registry;
 

@@ -37,6 +37,11 @@ impl<V: Visit + ?Sized> Visit for &mut V {
 pub trait Source: Send + Sync {
     /// Shows the figures of now, whole families at a time.
     fn collect(&self, visitor: &mut dyn Visit);
+
+    /// What to call this source where it is told that it could not be read; the name of its type unless it has another.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// One series at the moment of the walk.
@@ -62,6 +67,12 @@ enum Form<'a> {
         key: &'a [u8],
         clean: bool,
     },
+    /// The same, with fewer values than names perhaps: those of the last names are empty.
+    OpenRow {
+        names: &'a [Arc<str>],
+        key: &'a [u8],
+        clean: bool,
+    },
     Pairs(&'a [(&'a str, &'a str)]),
 }
 
@@ -77,18 +88,24 @@ impl<'a> Labels<'a> {
         Self(Form::Row { names, key, clean })
     }
 
+    /// The labels of a row of an open family; `None` if it has more values than there are names.
+    pub(crate) fn from_open_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Option<Self> {
+        let count = Values(ValuesForm::Row(key)).count();
+        (count <= names.len()).then_some(Self(Form::OpenRow { names, key, clean }))
+    }
+
     /// Whether it is known that no value has a backslash, a quote or a line feed in it, so that none needs escaping.
     #[inline]
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        matches!(self.0, Form::Row { clean: true, .. })
+        matches!(self.0, Form::Row { clean: true, .. } | Form::OpenRow { clean: true, .. })
     }
 
     /// Whether the values stand for the names of the family, in its order; an overflow series has a label of its own.
     #[inline]
     #[must_use]
     pub const fn is_row(&self) -> bool {
-        matches!(self.0, Form::Row { .. })
+        matches!(self.0, Form::Row { .. } | Form::OpenRow { .. })
     }
 
     /// The values in the order of the names. A value that is empty is no label: leave it out.
@@ -97,6 +114,7 @@ impl<'a> Labels<'a> {
     pub fn values(&self) -> Values<'a> {
         Values(match self.0 {
             Form::Row { key, .. } => ValuesForm::Row(key),
+            Form::OpenRow { names, key, .. } => ValuesForm::OpenRow { key, left: names.len() },
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
         })
     }
@@ -105,7 +123,7 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn iter(&self) -> Pairs<'a> {
         let names = match self.0 {
-            Form::Row { names, .. } => PairNames::Row(names.iter()),
+            Form::Row { names, .. } | Form::OpenRow { names, .. } => PairNames::Row(names.iter()),
             Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
         };
         Pairs { names, values: self.values() }
@@ -143,6 +161,7 @@ pub struct Values<'a>(ValuesForm<'a>);
 #[derive(Clone, Debug)]
 enum ValuesForm<'a> {
     Row(&'a [u8]),
+    OpenRow { key: &'a [u8], left: usize },
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
 }
 
@@ -153,6 +172,10 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<&'a str> {
         match &mut self.0 {
             ValuesForm::Row(key) => crate::key::take_value(key),
+            ValuesForm::OpenRow { key, left } => {
+                *left = left.checked_sub(1)?;
+                Some(crate::key::take_value(key).unwrap_or_default())
+            }
             ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
         }
     }

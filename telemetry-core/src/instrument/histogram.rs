@@ -148,12 +148,12 @@ impl ExponentialCells {
     }
 
     #[inline]
-    fn record(&self, cells: RowCells<'_>, x: f64) {
+    fn count(&self, cells: RowCells<'_>, x: f64, n: u64) {
         // A chunk that was unlinked is not given back while a value is on its way into it.
         let _section = cells.shard.section.enter_if_outside();
         match self.table.bucket(cells.first, x) {
-            None => cells.add(self.zero, 1),
-            Some(bucket) => cells.shard.add(Address::of(bucket), 1),
+            None => cells.add(self.zero, n),
+            Some(bucket) => cells.shard.add(Address::of(bucket), n),
         }
     }
 }
@@ -216,10 +216,28 @@ impl HistogramCells {
         self.sum.offset != self.offset
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
+        self.count(cells, value, 1);
+        self.sum.add_any(cells, value);
+        true
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64) -> bool {
+        let all = value.times(n, self.unit);
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
+        self.count(cells, value, n);
+        self.sum.add_any(cells, all);
+        true
+    }
+
+    #[inline(always)]
+    fn count(&self, cells: RowCells<'_>, value: Quantity, n: u64) {
         if let Some(exponential) = &self.exponential {
-            exponential.record(cells, value.to_f64(self.unit));
+            exponential.count(cells, value.to_f64(self.unit), n);
             if self.has_explicit() {
                 // Release: pairs with the acquire in `read`: who sees a value in its explicit bucket sees it in its
                 // exponential one, which make up the count.
@@ -231,10 +249,8 @@ impl HistogramCells {
                 Quantity::Whole(n) => self.wholes.below(n),
                 Quantity::Float(x) => self.floats.below(x),
             };
-            cells.add(self.offset + bucket, 1);
+            cells.add(self.offset + bucket, n);
         }
-        self.sum.add_any(cells, value);
-        true
     }
 
     pub(crate) fn read<'a>(&'a self, reader: &mut Reader, first: u32, scratch: &'a mut Scratch) -> HistogramSample<'a> {
