@@ -81,6 +81,11 @@ impl Clock {
         matches!(self.source, Source::Manual(_))
     }
 
+    /// The time of day by this clock, since the Unix epoch.
+    pub(crate) fn now(&self) -> Duration {
+        self.origin + self.elapsed()
+    }
+
     /// The time of day when the clock started, since the Unix epoch.
     #[must_use]
     pub fn origin(&self) -> Duration {

@@ -24,7 +24,7 @@ pub use state_set::{StateSet, UnknownState};
 pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
-pub(crate) use exponential::ChunkTable;
+pub(crate) use exponential::{ChunkTable, Lists, Unlinked};
 pub(crate) use gauge::GaugeCells;
 #[cfg(feature = "metrics")]
 pub(crate) use handle::Keeps;
@@ -37,6 +37,8 @@ pub(crate) use state_set::{MOST_STATES, StateCells};
 pub(crate) use sum::SumCells;
 pub(crate) use summary::SummaryCells;
 pub(crate) use window::Moment;
+
+use std::time::Duration;
 
 use crate::cells::{Baseline, Reader, RowCells};
 use crate::scrape::Sample;
@@ -58,8 +60,7 @@ pub(crate) enum Instrument {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) counts: Vec<u64>,
-    pub(crate) positive: Vec<(i32, u64)>,
-    pub(crate) negative: Vec<(i32, u64)>,
+    pub(crate) lists: Lists,
     pub(crate) quantiles: Vec<(f64, f64)>,
 }
 
@@ -138,10 +139,11 @@ impl Instrument {
             Self::Sum(sum) => take(reader, (sum.offset, SumCells::CELLS)),
             Self::LastValue(gauge) => gauge.set_back(first, removed),
             Self::Distribution(histogram) => {
-                take(reader, histogram.totals());
+                // In the order of a value's way, so that what is on its way is not taken off before it was added.
                 for bucket in histogram.exponential_buckets(reader, first) {
                     baseline.take(reader, bucket..bucket + 1);
                 }
+                baseline.take(reader, histogram.totals(first));
             }
             Self::Summary(summary) => {
                 take(reader, summary.totals());
@@ -156,6 +158,14 @@ impl Instrument {
             Self::StateSet(states) => states.set_back(first, removed),
         }
         baseline
+    }
+
+    /// The table that can begin anew when its buckets got too many, and how old the series has to be for that.
+    pub(crate) fn renewable(&self) -> Option<(&ChunkTable, Duration)> {
+        match self {
+            Self::Distribution(histogram) => histogram.renewable(),
+            _ => None,
+        }
     }
 
     /// The table whose chunks of cells have to be given back with the row.

@@ -331,7 +331,19 @@ impl Metric {
         self
     }
 
-    /// Keeps exponential buckets for a distribution, beside the explicit ones if those are given, else instead.
+    /// Keeps exponential buckets for a distribution, which Prometheus calls a native histogram: beside the explicit ones if
+    /// those are given with [`Metric::buckets`], else instead.
+    ///
+    /// ```
+    /// use telemetry_core::instrument::{Buckets, Exponential};
+    /// use telemetry_core::metric::distribution;
+    ///
+    /// let classic = distribution("http.request.duration").buckets(Buckets::latency());
+    /// let native = distribution("http.request.duration").exponential(Exponential::default());
+    /// let both =
+    ///     distribution("http.request.duration").buckets(Buckets::latency()).exponential(Exponential::default());
+    /// # let _ = (classic, native, both);
+    /// ```
     pub fn exponential(mut self, exponential: Exponential) -> Self {
         self.exponential = Some(exponential);
         self

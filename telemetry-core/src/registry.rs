@@ -3,16 +3,18 @@
 mod claim;
 mod open;
 mod probes;
+mod renewal;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::family::{Family, Kind};
-use crate::instrument::{Moment, Scratch};
+use crate::instrument::{Moment, Scratch, Unlinked};
 use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
@@ -94,16 +96,22 @@ impl Baselines {
 
 impl Forget for Baselines {
     fn forget(&self, first: u32) {
-        self.lock().remove(&first);
+        if let Some(Baseline { unlinked: Some(unlinked), .. }) = self.lock().remove(&first) {
+            unlinked.free();
+        }
     }
 }
 
 /// What a series had counted when it was reset.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Baseline {
     cells: Arc<crate::cells::Baseline>,
+    /// When that was; `None` if it was not reset yet.
+    at: Option<Duration>,
     /// Not shown until something changes.
     removed: bool,
+    /// Chunks of buckets that could not be given back yet.
+    unlinked: Option<Arc<Unlinked>>,
 }
 
 impl Entry {
@@ -307,9 +315,17 @@ impl Registry {
     }
 
     /// Begins a walk over all families, which the caller steps: see [`Scrape`].
+    ///
+    /// It hides series that are idle, and a histogram whose exponential buckets got too many is shown for the last time
+    /// before it begins anew: see [`Exponential`](crate::instrument::Exponential).
     #[must_use]
     pub fn scrape(&self) -> Scrape {
         self.sweep();
+        Scrape { renews: true, ..self.look() }
+    }
+
+    /// The same walk, which leaves everything as it is.
+    pub(crate) fn look(&self) -> Scrape {
         let families = self.lock();
         Scrape {
             clock: self.clock().clone(),
@@ -322,6 +338,7 @@ impl Registry {
             shown: None,
             reader: Reader::new(),
             scratch: Scratch::default(),
+            renews: false,
         }
     }
 
@@ -358,10 +375,7 @@ impl Registry {
                 let Some(own) = entry.labels(row, shown.as_deref()) else { continue };
                 let has = |wanted: &(&str, &str)| own.iter().any(|label| label == *wanted) || wanted.1.is_empty();
                 if labels.iter().all(has) {
-                    let first = row.first_cell();
-                    let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
-                    let baseline = Baseline { cells: Arc::new(cells), removed };
-                    entry.baselines.lock().insert(first, baseline);
+                    entry.set_back(&mut reader, row, &moment, removed);
                     number += 1;
                 }
             }
@@ -388,6 +402,8 @@ pub struct Scrape {
     shown: Option<Arc<Family>>,
     reader: Reader,
     scratch: Scratch,
+    /// Whether histograms that got too fine begin anew.
+    renews: bool,
 }
 
 impl fmt::Debug for Scrape {
@@ -430,26 +446,40 @@ impl Scrape {
             visitor.family(self.shown.as_deref().unwrap_or(entry.metric.family()));
             // What was taken off for the last family is not this one's, though both may count by the same buckets.
             self.reader.take_off(None);
+            self.scratch.lists.unlinked = None;
             entry.projection.walk()
         });
         // The step before may have been long ago: whatever threads that were joined since have counted is to be seen.
         self.reader.refresh();
         let moment = Moment::new(&self.clock);
+        let instrument = entry.metric.instrument();
+        let renewable = instrument.renewable().filter(|_| self.renews);
         for _ in 0..STEP {
             let Some(row) = walk.next() else {
                 self.walk = None;
                 self.next += 1;
                 return true;
             };
+            let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
+            let mut created = entry.projection.created(row);
             // Acquire: pairs with the release in `set_back`.
-            if entry.has_baselines.load(Ordering::Acquire) && !entry.set_baseline(&mut self.reader, row) {
-                continue;
+            if entry.has_baselines.load(Ordering::Acquire) {
+                match entry.set_baseline(&mut self.reader, &mut self.scratch, row) {
+                    Shown::Yes => {}
+                    Shown::Since(at) => created = at,
+                    Shown::No => continue,
+                }
             }
-            let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
+            let renewal = renewable.and_then(|(table, age)| {
+                let is_due = || self.clock.now() >= created.saturating_add(age);
+                entry.begin_renewal(table, is_due, &mut self.reader, &mut self.scratch, row)
+            });
+            let sample = instrument.read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
+            if let Some(renewal) = renewal {
+                entry.end_renewal(renewal, &mut self.reader, row, self.clock.now());
+            }
             if let Some(sample) = sample {
-                let created = Some(entry.projection.created(row));
-                let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
-                visitor.series(&Series { labels, created, sample });
+                visitor.series(&Series { labels, created: Some(created), sample });
             }
         }
         true
@@ -478,23 +508,44 @@ impl Scrape {
     }
 }
 
+/// Whether a row is shown, and since when it counts if not since it came to be.
+enum Shown {
+    Yes,
+    Since(Duration),
+    No,
+}
+
 impl Entry {
-    /// Makes the reader take off what was counted before the row was set back; false if it is not to be shown.
-    fn set_baseline(&self, reader: &mut Reader, row: Row) -> bool {
-        reader.take_off(None);
+    fn set_back(&self, reader: &mut Reader, row: Row, moment: &Moment<'_>, removed: bool) {
+        let first = row.first_cell();
+        let mut cells = self.metric.instrument().set_back(reader, first, moment, removed);
         let mut baselines = self.baselines.lock();
-        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return true };
+        let unlinked = baselines.remove(&first).and_then(|before| before.unlinked);
+        for (cell, number) in unlinked.iter().flat_map(|unlinked| unlinked.ranges()) {
+            cells.take(reader, cell..cell + number);
+        }
+        let at = Some(self.projection.clock().now());
+        baselines.insert(first, Baseline { cells: Arc::new(cells), at, removed, unlinked });
+    }
+
+    /// Makes the reader take off what was counted before the row was set back.
+    fn set_baseline(&self, reader: &mut Reader, scratch: &mut Scratch, row: Row) -> Shown {
+        reader.take_off(None);
+        scratch.lists.unlinked = None;
+        let mut baselines = self.baselines.lock();
+        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return Shown::Yes };
         // What is taken off may have been read from shards that are newer than what the reader knows of: without them it
         // would be more than the reader finds.
         reader.refresh();
         if baseline.removed {
             if !baseline.cells.has_changed(reader) {
-                return false;
+                return Shown::No;
             }
             baseline.removed = false;
         }
         reader.take_off(Some(Arc::clone(&baseline.cells)));
-        true
+        scratch.lists.unlinked.clone_from(&baseline.unlinked);
+        baseline.at.map_or(Shown::Yes, Shown::Since)
     }
 }
 

@@ -290,6 +290,15 @@ pub struct ExponentialSample<'a> {
     pub negative: &'a [(i32, u64)],
 }
 
+impl ExponentialSample<'_> {
+    /// How many values there are: beside explicit buckets it may be ahead of what those hold, never behind, by the values
+    /// in flight on other threads.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.zero_count + self.positive.iter().chain(self.negative).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
 /// The state of a summary.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SummarySample<'a> {

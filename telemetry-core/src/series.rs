@@ -360,6 +360,12 @@ impl Projection {
         Walk { chunks, projection: Arc::clone(self), chunk: 0, offset: 0 }
     }
 
+    /// Keeps every other walk from beginning, if the caller's is the only one.
+    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
+        let writer = self.lock();
+        (writer.walks == 1).then_some(Alone(writer))
+    }
+
     /// Hides series that are idle, shows those that came back, and gives back the cells of those idle for long.
     pub(crate) fn sweep(&self) {
         let Some(expiry) = self.layout.expiry else { return };
@@ -542,6 +548,10 @@ impl Drop for Held {
         }
     }
 }
+
+/// Nobody else reads cells of the projection, and no cells are given back, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Alone<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Writer>);
 
 /// A walk over the rows of a projection, in the order in which they were made.
 #[derive(Debug)]

@@ -87,6 +87,8 @@ pub enum ValueSnapshot {
 pub struct ExponentialSnapshot {
     /// The resolution.
     pub schema: i8,
+    /// The largest size that is as good as zero.
+    pub zero_threshold: f64,
     /// The count of values that are as good as zero.
     pub zero_count: u64,
     /// The buckets above zero.
@@ -106,6 +108,7 @@ impl From<Sample<'_>> for ValueSnapshot {
                 sum: histogram.sum,
                 exponential: histogram.exponential.map(|exponential| ExponentialSnapshot {
                     schema: exponential.schema,
+                    zero_threshold: exponential.zero_threshold,
                     zero_count: exponential.zero_count,
                     positive: exponential.positive.to_vec(),
                     negative: exponential.negative.to_vec(),
@@ -203,7 +206,8 @@ impl Registry {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        self.scrape().run(&mut snapshot);
+        self.sweep();
+        self.look().run(&mut snapshot);
         snapshot
     }
 }

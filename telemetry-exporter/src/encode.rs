@@ -34,6 +34,7 @@ mod label;
 mod openmetrics;
 #[cfg(feature = "openmetrics2")]
 mod openmetrics2;
+mod protobuf;
 mod sample_name;
 mod text;
 mod threshold;
@@ -50,6 +51,7 @@ pub use openmetrics::OpenMetrics;
 #[cfg(feature = "openmetrics2")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openmetrics2")))]
 pub use openmetrics2::OpenMetrics2;
+pub use protobuf::{MESSAGE, Protobuf};
 pub use text::{Dialect, Prometheus, Text};
 
 /// How many bytes are worth sending: a buffer of this size is taken away between two steps of a walk.
@@ -88,8 +90,8 @@ pub struct Options {
 impl Options {
     /// Writes a `_created` sample for each counter, histogram and summary, in OpenMetrics.
     ///
-    /// Off unless it is asked for, since it doubles the samples of a counter; OpenMetrics 2.0 and JSON always have the
-    /// time, which costs them no sample.
+    /// Off unless it is asked for, since it doubles the samples of a counter; OpenMetrics 2.0, protobuf and JSON
+    /// always have the time, which costs them no sample.
     #[must_use]
     pub const fn created(mut self, created: bool) -> Self {
         self.created = created;
@@ -150,6 +152,7 @@ impl Format {
             Self::OpenMetrics | Self::OpenMetricsDraft => Box::new(Text::<OpenMetrics>::with(options)),
             #[cfg(feature = "openmetrics2")]
             Self::OpenMetrics2 => Box::new(Text::<OpenMetrics2>::with(options)),
+            Self::Protobuf => Box::new(Protobuf::with(options)),
             Self::Json => Box::new(Json::new()),
         }
     }

@@ -465,11 +465,25 @@ impl Exporter {
 ///
 /// # Panics
 ///
-/// Never: every encoder writes UTF-8.
+/// When the format is not a text: protobuf is for [`render_bytes`].
 #[must_use]
 pub fn render(registry: &Registry, format: Format) -> String {
+    assert!(format != Format::Protobuf, "protobuf is no text; call `render_bytes` for it");
+    String::from_utf8(render_bytes(registry, format)).expect("every other encoder writes UTF-8")
+}
+
+/// Renders a registry at once, in any format.
+///
+/// ```
+/// use telemetry_core::Registry;
+/// use telemetry_exporter::{Format, render_bytes};
+///
+/// assert_eq!(render_bytes(&Registry::new(), Format::Protobuf), b"");
+/// ```
+#[must_use]
+pub fn render_bytes(registry: &Registry, format: Format) -> Vec<u8> {
     let mut encoder = format.encoder(Options::default());
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
-    String::from_utf8(encoder.take()).expect("encoders write UTF-8")
+    encoder.take()
 }

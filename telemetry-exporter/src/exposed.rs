@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use crate::catalogue::to_json;
 #[cfg(feature = "openmetrics2")]
 use crate::encode::OpenMetrics2;
-use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
+use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Protobuf, Text};
 use crate::filter::{Filter, Filtered};
 use crate::negotiate::{Format, Negotiated, negotiate};
 use crate::recording::Recording;
@@ -54,6 +54,7 @@ impl Exposition for Exposed {
             }
             #[cfg(feature = "openmetrics2")]
             Format::OpenMetrics2 => self.body(scrape, filter, answer, Text::<OpenMetrics2>::with(options)),
+            Format::Protobuf => self.body(scrape, filter, answer, Protobuf::with(options)),
             Format::Json => self.body(scrape, filter, answer, Json::new()),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Registry --- Scrape: families, series, samples ---> Encoder ---> 64 KiB at a time ---> Server, on its own thread
-//!                                                     text, OpenMetrics, JSON            GET /metrics
+//!                                                     text, OpenMetrics, protobuf, JSON  GET /metrics
 //! ```
 //!
 //! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
@@ -70,7 +70,7 @@ pub mod serve;
 mod sources;
 
 pub use encode::Options;
-pub use exporter::{Builder, Exporter, ExporterError, render};
+pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use exporter::{MetricsBody, MetricsService};
@@ -95,6 +95,10 @@ mod documents {
     #[cfg(feature = "tower")]
     #[doc = include_str!("../../docs/http.md")]
     mod http {}
+
+    #[doc = include_str!("../../docs/native-histograms.md")]
+    mod native_histograms {}
+
     #[doc = include_str!("../../docs/facade.md")]
     mod facade {}
 

@@ -2,7 +2,8 @@
 //!
 //! Each format that is offered is judged by the most specific clause that matches it: a media type with a version before
 //! one without, that before `text/*`, and that before `*/*`. The format with the highest `q` wins; of equal ones the one
-//! whose clause stands first. `q=0` excludes. A clause for a version that is not offered matches nothing. When nothing
+//! whose clause stands first. `q=0` excludes. A clause for a version that is not offered matches nothing. Protobuf goes to who
+//! names its message and its encoding, and to nobody else. When nothing
 //! matches, the answer is the text format all the same, never an error: a scraper that asks for something else can still
 //! read that.
 //!
@@ -27,6 +28,8 @@ pub enum Format {
     #[cfg(feature = "openmetrics2")]
     #[cfg_attr(docsrs, doc(cfg(feature = "openmetrics2")))]
     OpenMetrics2,
+    /// Delimited protobuf: the format of native histograms. Only for who asks for it by its full name.
+    Protobuf,
     /// JSON. No header asks for it: a server has it under a path of its own.
     Json,
 }
@@ -104,6 +107,10 @@ impl Negotiated {
             Format::OpenMetrics2 => {
                 content_type!("application/openmetrics-text; version=2.0.0; charset=utf-8", self.asked)
             }
+            Format::Protobuf => content_type!(
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+                self.asked
+            ),
             Format::Json => "application/json",
         }
     }
@@ -138,6 +145,13 @@ const OFFERS: &[Offer] = &[
     Offer { format: Format::OpenMetricsDraft, version: "0.0.1", ..OPENMETRICS },
     #[cfg(feature = "openmetrics2")]
     Offer { format: Format::OpenMetrics2, version: "2.0.0", only_by_version: true, ..OPENMETRICS },
+    Offer {
+        format: Format::Protobuf,
+        kind: "application",
+        subtype: "vnd.google.protobuf",
+        version: "",
+        only_by_version: true,
+    },
 ];
 
 /// Picks format and escaping for a request, from the values of all its `Accept` headers in their order.
@@ -221,6 +235,9 @@ struct Clause<'a> {
     subtype: &'a [u8],
     version: Option<&'a [u8]>,
     escaping: Option<Escaping>,
+    /// Of protobuf: which message, and how one is told from the next.
+    message: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
     quality: f32,
 }
 
@@ -229,7 +246,7 @@ impl<'a> Clause<'a> {
     fn parse(text: &'a [u8]) -> Option<Self> {
         let mut parts = split(text, b';');
         let (kind, subtype) = split_at(parts.next()?, b'/')?;
-        let mut clause = Self { kind, subtype, version: None, escaping: None, quality: 1.0 };
+        let mut clause = Self { kind, subtype, version: None, escaping: None, message: None, encoding: None, quality: 1.0 };
         for (name, value) in parts.filter_map(|part| split_at(part, b'=')) {
             if name.eq_ignore_ascii_case(b"q") {
                 clause.quality = quality(value)?;
@@ -239,6 +256,10 @@ impl<'a> Clause<'a> {
                 // One that is not known counts as none.
                 let named = |escaping: &Escaping| unquoted(value).eq_ignore_ascii_case(escaping.name().as_bytes());
                 clause.escaping = Escaping::ALL.into_iter().find(named);
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                clause.message = Some(unquoted(value));
+            } else if name.eq_ignore_ascii_case(b"encoding") {
+                clause.encoding = Some(unquoted(value));
             }
         }
         Some(clause)
@@ -246,20 +267,32 @@ impl<'a> Clause<'a> {
 
     /// How closely this clause describes `offer`; `None` when it doesn't.
     fn specificity(&self, offer: &Offer) -> Option<u8> {
+        if offer.format == Format::Protobuf {
+            // A scraper that would take anything may still fail on this.
+            return (self.is(offer) && self.is_delimited_families()).then_some(3);
+        }
         if self.version.is_some_and(|version| version != offer.version.as_bytes()) {
             return None;
         }
-        if self.version.is_none() && offer.only_by_version {
+        if self.version.is_none() && offer.only_by_version && offer.format != Format::Protobuf {
             return None;
         }
-        let is = |range: &[u8], name: &str| range.eq_ignore_ascii_case(name.as_bytes());
-        if is(self.kind, offer.kind) && is(self.subtype, offer.subtype) {
+        if self.is(offer) {
             return Some(if self.version.is_some() { 3 } else { 2 });
         }
-        if is(self.kind, offer.kind) && self.subtype == b"*" {
+        if self.kind.eq_ignore_ascii_case(offer.kind.as_bytes()) && self.subtype == b"*" {
             return Some(1);
         }
         (self.kind == b"*" && self.subtype == b"*").then_some(0)
+    }
+
+    fn is(&self, offer: &Offer) -> bool {
+        self.kind.eq_ignore_ascii_case(offer.kind.as_bytes())
+            && self.subtype.eq_ignore_ascii_case(offer.subtype.as_bytes())
+    }
+
+    fn is_delimited_families(&self) -> bool {
+        self.message == Some(b"io.prometheus.client.MetricFamily") && self.encoding == Some(b"delimited")
     }
 }
 

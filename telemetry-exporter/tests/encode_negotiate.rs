@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use telemetry_exporter::Escaping;
-use telemetry_exporter::negotiate::Format::{self, OpenMetrics, OpenMetricsDraft, Text, Text1};
+use telemetry_exporter::negotiate::Format::{self, OpenMetrics, OpenMetricsDraft, Protobuf, Text, Text1};
 use telemetry_exporter::negotiate::negotiate;
 
 fn answer(accept: &str) -> Format {
@@ -21,7 +21,7 @@ fn scrapers_get_the_format_that_they_like_best() {
         (
             "Prometheus 2.42 with native histograms",
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            OpenMetrics,
+            Protobuf,
         ),
         (
             "Prometheus 2.53",
@@ -36,7 +36,7 @@ fn scrapers_get_the_format_that_they_like_best() {
         (
             "Prometheus 3.5 with native histograms",
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
-            OpenMetrics,
+            Protobuf,
         ),
         ("VictoriaMetrics", "text/plain;version=0.0.4;q=1,*/*;q=0.1", Text),
         ("curl", "*/*", Text),
@@ -275,6 +275,34 @@ fn quality_decides_and_then_the_order() {
     }
 }
 
+/// Protobuf goes to who names its message and its encoding: a scraper that takes anything may fail on it.
+#[test]
+fn protobuf_is_only_for_who_asks_for_it() {
+    let full = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    for (accept, expected) in [
+        (full.to_owned(), Protobuf),
+        (full.replace(';', " ; "), Protobuf),
+        (full.replace("application/vnd", "Application/VND"), Protobuf),
+        (full.replace("delimited", "\"delimited\""), Protobuf),
+        (format!("{full};q=0.1"), Protobuf),
+        (format!("{full};q=0.6,application/openmetrics-text;q=0.5"), Protobuf),
+        (format!("{full};q=0.5,application/openmetrics-text;q=0.6"), OpenMetrics),
+        (format!("text/plain,{full}"), Text),
+        (format!("{full};q=0"), Text),
+        (format!("{full};q=0,*/*"), Text),
+        (format!("text/plain;q=0,application/openmetrics-text;q=0,{full}"), Protobuf),
+        (full.replace(";encoding=delimited", ""), Text),
+        (full.replace("delimited", "text"), Text),
+        (full.replace("delimited", "compact-text"), Text),
+        (full.replace(";proto=io.prometheus.client.MetricFamily", ""), Text),
+        (full.replace("MetricFamily", "Metric"), Text),
+        ("application/*".to_owned(), OpenMetrics),
+        ("text/plain;q=0,application/openmetrics-text;q=0,*/*".to_owned(), Text),
+    ] {
+        assert_eq!(answer(&accept), expected, "{accept:?}");
+    }
+}
+
 /// Several headers are one list.
 #[test]
 fn headers_are_read_as_one_list() {
@@ -288,6 +316,10 @@ fn content_types_are_those_of_the_formats() {
     assert_eq!(Text.content_type(), "text/plain; version=0.0.4; charset=utf-8");
     assert_eq!(OpenMetrics.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(OpenMetricsDraft.content_type(), "application/openmetrics-text; version=0.0.1; charset=utf-8");
+    assert_eq!(
+        Protobuf.content_type(),
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    );
     assert_eq!(Format::Json.content_type(), "application/json");
 }
 

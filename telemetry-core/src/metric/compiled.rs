@@ -6,7 +6,7 @@ use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
 use crate::family::{Family, Kind};
 use crate::instrument::{
-    Buckets, CounterCells, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale, SpiralCells,
+    Buckets, CounterCells, Exponential, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale, SpiralCells,
     StateCells, SumCells, SummaryCells, UnitOfMetric, Window,
 };
 use crate::name;
@@ -321,6 +321,9 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
         {
             return Err(Fault::Quantiles);
         }
+    }
+    if let Some(fault) = metric.exponential.as_ref().and_then(Exponential::fault) {
+        return Err(Fault::Exponential(fault));
     }
     if metric.limit == 0 {
         return Err(Fault::NoSeries);

@@ -34,6 +34,8 @@ pub enum Fault {
     Units(Unit, Unit),
     /// Bounds of buckets.
     Buckets(BucketsError),
+    /// A setting of exponential buckets.
+    Exponential(&'static str),
     /// A quantile is not between 0 and 1, or is given twice, or none is given.
     Quantiles,
     /// An option that belongs to other kinds of metrics.
@@ -151,6 +153,7 @@ impl fmt::Display for Fault {
             Self::KeepAndDrop => f.write_str("both `keep` and `drop` are given; say it with one of them"),
             Self::Units(from, into) => write!(f, "{from} do not convert into {into}; choose a unit of the same dimension"),
             Self::Buckets(error) => error.fmt(f),
+            Self::Exponential(wrong) => write!(f, "its exponential buckets: {wrong}"),
             Self::Quantiles => f.write_str("quantiles are numbers from 0 to 1, at least one, each once"),
             Self::Option(option, kinds) => write!(f, "`{option}` belongs to {kinds}; leave it out"),
             Self::UnknownLabel(label) => write!(f, "values are declared for {label:?}, which is not among its tags; add it with `.tags(..)`"),

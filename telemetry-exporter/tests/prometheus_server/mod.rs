@@ -1,5 +1,6 @@
 //! A Prometheus server of a test's own, asked over its API. Each test file uses a part of it.
 #![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,13 +61,24 @@ impl Prometheus {
         server
     }
 
-    /// The newest sample of each series that a query selects: its labels and its value.
+    /// The newest sample of each series that a query selects, native histograms left out: its labels and its value.
     pub(crate) fn query(&self, query: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+        let values = self.newest(query, "value").into_iter();
+        values.map(|(labels, value)| (labels, value.as_str().unwrap().parse().unwrap())).collect()
+    }
+
+    /// The newest native histogram of each series that a query selects.
+    pub(crate) fn histograms(&self, query: &str) -> Vec<(BTreeMap<String, String>, Value)> {
+        self.newest(query, "histogram")
+    }
+
+    fn newest(&self, query: &str, kind: &str) -> Vec<(BTreeMap<String, String>, Value)> {
         let data = self.ask(&format!("/api/v1/query?query={}", encoded(query)));
-        let series = data["result"].as_array().unwrap().iter().map(|series| {
+        let series = data["result"].as_array().unwrap().iter().filter(|series| series.get(kind).is_some());
+        let series = series.map(|series| {
             let labels = series["metric"].as_object().unwrap().iter();
             let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
-            (labels, series["value"][1].as_str().unwrap().parse().unwrap())
+            (labels, series[kind][1].clone())
         });
         series.collect()
     }
