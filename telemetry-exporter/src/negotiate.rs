@@ -246,7 +246,8 @@ impl<'a> Clause<'a> {
     fn parse(text: &'a [u8]) -> Option<Self> {
         let mut parts = split(text, b';');
         let (kind, subtype) = split_at(parts.next()?, b'/')?;
-        let mut clause = Self { kind, subtype, version: None, escaping: None, message: None, encoding: None, quality: 1.0 };
+        let mut clause =
+            Self { kind, subtype, version: None, escaping: None, message: None, encoding: None, quality: 1.0 };
         for (name, value) in parts.filter_map(|part| split_at(part, b'=')) {
             if name.eq_ignore_ascii_case(b"q") {
                 clause.quality = quality(value)?;

@@ -6,8 +6,8 @@ use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
 use crate::family::{Family, Kind};
 use crate::instrument::{
-    Buckets, CounterCells, Exponential, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale, SpiralCells,
-    StateCells, SumCells, SummaryCells, UnitOfMetric, Window,
+    Buckets, CounterCells, Exponential, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale,
+    SpiralCells, StateCells, SumCells, SummaryCells, UnitOfMetric, Window,
 };
 use crate::name;
 use crate::series::Expiry;

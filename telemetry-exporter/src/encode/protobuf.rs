@@ -284,8 +284,8 @@ impl Exposed {
         states.iter().enumerate().all(|(at, (state, holds))| {
             states.iter().take(at).all(|(before, _)| before != state)
                 && push_message(out, family::METRIC, |out| {
+                    push_message(out, metric::GAUGE, |out| push_double(out, VALUE, f64::from(u8::from(holds))));
                     self.labels.push_with(out, labels, state)
-                        && push_message(out, metric::GAUGE, |out| push_double(out, VALUE, f64::from(u8::from(holds))))
                 })
         })
     }
