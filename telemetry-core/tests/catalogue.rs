@@ -265,7 +265,8 @@ fn dynamic_events_are_listed_when_they_are_asked_for() {
     assert_eq!((made.origin, made.measurements[0].unit), (Origin::Dynamic, Some(Unit::Byte)));
 }
 
-/// The page of this project's own events.
+/// The page of this project's own events, those of all features.
+#[cfg(feature = "metrics")]
 #[test]
 fn the_page_shows_our_own_events() {
     assert_catalogue!("../docs/events.md", Catalogue::of_program().only(["telemetry.*"]).unwrap());

@@ -2,10 +2,33 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::emit;
+use crate::callsite::Callsite;
+use crate::event::{Location, MeasurementField, Metadata, Origin, TagField};
 use crate::family::{Family, Kind};
 use crate::metric::MetricError;
 use crate::scrape::{Labels, Sample, Series, Source, Total, Visit};
+use crate::value::{Number, Value};
+
+static METADATA: Metadata = Metadata::new(
+    "telemetry.facade.refused",
+    "A metric that code records through the facade is not taken, so what it records is lost.",
+    &[MeasurementField { name: "count", unit: None, description: "One." }],
+    &[
+        TagField { name: "metric", variants: None, description: "The name of the metric." },
+        TagField { name: "reason", variants: None, description: "What is wrong with it, and what to do." },
+    ],
+    Origin::Typed,
+    Location { module: module_path!(), file: file!(), line: line!() },
+);
+static CALLSITE: Callsite = Callsite::new(&METADATA);
+inventory::submit! { &CALLSITE }
+
+fn tell(metric: &str, reason: &str) {
+    if CALLSITE.is_wanted() {
+        // As `emit!` has it of a literal.
+        CALLSITE.emit(&[Some(Number::I64(1))], &[Value::Str(metric), Value::Str(reason)]);
+    }
+}
 
 /// How many calls were refused, by reason.
 #[derive(Debug, Default)]
@@ -18,8 +41,7 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Tells that a metric is refused, or that something said of it is; once for each.
     pub(super) fn tell(&self, error: &MetricError) {
-        let reason = error.to_string();
-        emit!("telemetry.facade.refused", { count: 1 }, { metric: error.metric(), reason });
+        tell(error.metric(), &error.to_string());
     }
 
     /// Counts a call for a metric that was refused.
@@ -36,7 +58,7 @@ impl Refusals {
             let reason = format!(
                 "there are {most} metrics of the facade already; names should not be made of values: use labels, or allow more with `metrics`"
             );
-            emit!("telemetry.facade.refused", { count: 1 }, { metric, reason });
+            tell(metric, &reason);
         }
     }
 }
