@@ -1,5 +1,5 @@
-//! A Prometheus server of a test's own, asked over its API. Each test file uses a part of it.
-#![allow(dead_code)]
+//! A Prometheus server of a test's own, asked over its API.
+
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
