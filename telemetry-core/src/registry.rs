@@ -1,6 +1,8 @@
 //! The registry: every family, and the walk over them.
 
+mod claim;
 mod open;
+mod probes;
 mod renewal;
 
 use std::collections::{HashMap, HashSet};
@@ -17,10 +19,15 @@ use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
+use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
+pub use claim::Claim;
+use claim::{ClaimPolicy, Claims};
 use open::Open;
 pub use open::OpenInstruments;
+use probes::Probes;
+pub(crate) use probes::WeakRegistry;
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -41,18 +48,18 @@ struct Families {
     // Copied when it changes, so that a walk holds no lock.
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
-    names: Option<NamePolicy>,
-    // By exposed name, the family that took it.
-    taken: HashMap<String, String>,
+    policy: Option<ClaimPolicy>,
+    claims: Claims,
+    // Families that sources show, and whose names they took.
+    reserved: Vec<Family>,
+    // The names of the families.
     defined: HashSet<String>,
     sweepers: Vec<Weak<dyn Sweep>>,
+    probes: Arc<Vec<Arc<Probe>>>,
 }
 
 /// Whether a walk shows a family.
 type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
-
-/// Tells under which names a family is exposed.
-type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
 
 /// Keeps handles of series, and lets go of those that nobody uses, so that the series can be forgotten.
 #[cfg_attr(not(feature = "metrics"), allow(dead_code))] // The facade does.
@@ -212,7 +219,8 @@ impl Registry {
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
 
-    /// Adds figures that are made when they are scraped.
+    /// Adds whole families that are made when they are scraped, by the thread that scrapes. For single figures see
+    /// [`Registry::gauge_fn`] and its like, which are guarded, timed, and can be removed.
     pub fn source(&self, source: Arc<dyn Source>) {
         let mut families = self.lock();
         Arc::make_mut(&mut families.sources).push(source);
@@ -223,45 +231,74 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`MetricError`] if two families of now would share a name.
-    pub fn exposed_names(&self, names: impl Fn(&Family) -> Vec<String> + Send + 'static) -> Result<(), MetricError> {
+    /// [`MetricError`] if two families of now would share a name, or two labels of one; then the registry stays as it was.
+    pub fn exposed_names(&self, policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = HashMap::new();
+        let mut claims = Claims::default();
         for entry in families.entries.iter() {
             let shown = entry.shown();
             let family = shown.as_deref().unwrap_or(entry.metric.family());
-            claim(&mut taken, family, names(family))?;
+            claims.take(family, policy(family))?;
         }
-        families.taken = taken;
-        families.names = Some(Box::new(names));
+        for family in families.probes.iter().map(|probe| probe.family()) {
+            claims.take(family, policy(family))?;
+        }
+        for family in &families.reserved {
+            claims.take(family, policy(family))?;
+        }
+        families.claims = claims;
+        families.policy = Some(Box::new(policy));
+        Ok(())
+    }
+
+    /// Keeps the names of a family that a [source](Self::source) shows, so that a metric which would share one is an error
+    /// when it is defined.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if a family that is there has one of them.
+    pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let is_same = |other: &Family| other.name() == family.name();
+        if families.defined.contains(family.name()) || families.probes.iter().any(|probe| is_same(probe.family())) {
+            return Err(MetricError::new(family.name(), Fault::Repeated));
+        }
+        if families.reserved.iter().any(is_same) {
+            // By another source of the same figures.
+            return Ok(());
+        }
+        if let Some(policy) = &families.policy {
+            let mut claims = families.claims.clone();
+            claims.take(&family, policy(&family))?;
+            families.claims = claims;
+        }
+        families.reserved.push(family);
         Ok(())
     }
 
     /// Enters families, all or none.
     pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut claimed: Vec<(String, String)> = Vec::new();
+        // All or none: what is taken before an error is given back by keeping what was.
+        let mut claims = families.policy.is_some().then(|| families.claims.clone());
         for (at, entry) in entries.iter().enumerate() {
             let shown = entry.shown();
             let family = shown.as_deref().unwrap_or(entry.metric.family());
-            let mut before = entries[..at].iter().map(|entry| entry.metric.family().name());
-            if families.defined.contains(family.name()) || before.any(|name| name == family.name()) {
+            let mut others = entries[..at]
+                .iter()
+                .map(|entry| entry.metric.family().name())
+                .chain(families.reserved.iter().map(Family::name))
+                .chain(families.probes.iter().map(|probe| probe.family().name()));
+            if families.defined.contains(family.name()) || others.any(|name| name == family.name()) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
-            for name in families.names.as_ref().map_or_else(Vec::new, |names| names(family)) {
-                let before = claimed.iter().find(|(claimed, _)| *claimed == name).map(|(_, other)| other);
-                if let Some(other) = families.taken.get(&name).or(before)
-                    && other != family.name()
-                {
-                    return Err(MetricError::new(
-                        family.name(),
-                        Fault::Collision { other: other.clone(), exposed: name },
-                    ));
-                }
-                claimed.push((name, family.name().to_owned()));
+            if let (Some(policy), Some(claims)) = (&families.policy, &mut claims) {
+                claims.take(family, policy(family))?;
             }
         }
-        families.taken.extend(claimed);
+        if let Some(claims) = claims {
+            families.claims = claims;
+        }
         families.defined.extend(entries.iter().map(|entry| entry.metric.family().name().to_owned()));
         Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
         Ok(())
@@ -273,7 +310,7 @@ impl Registry {
         self.lock().sweepers.push(sweeper);
     }
 
-    fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+    pub(crate) fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
         Arc::clone(&self.lock().entries)
     }
 
@@ -294,6 +331,7 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            probes: Probes::new(&families.probes),
             wanted: None,
             next: 0,
             walk: None,
@@ -348,17 +386,6 @@ impl Registry {
     }
 }
 
-fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
-    for name in names {
-        if let Some(other) = taken.insert(name.clone(), family.name().to_owned())
-            && other != family.name()
-        {
-            return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
-        }
-    }
-    Ok(())
-}
-
 /// A walk over the families of a registry, in the order in which they were defined, then over its sources.
 ///
 /// It is stepped, so that a consumer can stop between steps, for as long as it likes, without holding up anybody: no lock
@@ -367,6 +394,7 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    probes: Probes,
     wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
@@ -389,7 +417,8 @@ impl fmt::Debug for Scrape {
 
 impl Scrape {
     /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
-    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    /// says of itself, and whole [sources](Registry::source), are not asked, since their families are not known before they
+    /// are shown.
     #[must_use]
     pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
         self.wanted = Some(Box::new(wanted));
@@ -464,10 +493,14 @@ impl Scrape {
     fn step_source(&mut self, visitor: &mut impl Visit) -> bool {
         // The registry's own figures come first, as one more source.
         match (self.next - self.entries.len()).checked_sub(1) {
-            None => Skipped(&self.entries).collect(visitor),
+            None => {
+                // Asked now, all at once, so that they are read while others are shown.
+                self.probes.ask(self.wanted.as_ref());
+                Skipped(&self.entries).collect(visitor);
+            }
             Some(at) => match self.sources.get(at) {
                 Some(source) => source.collect(visitor),
-                None => return false,
+                None => return self.probes.step(visitor),
             },
         }
         self.next += 1;
@@ -529,7 +562,9 @@ impl Skipped<'_> {
             .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
-        for entry in self.0 {
+        // What is held and has no values can't miss any.
+        let has_values = |entry: &&Arc<Entry>| !matches!(entry.metric.family().kind(), Kind::Info | Kind::StateSet);
+        for entry in self.0.iter().filter(has_values) {
             for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];

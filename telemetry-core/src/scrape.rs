@@ -225,6 +225,10 @@ pub enum Sample<'a> {
     Summary(SummarySample<'a>),
     /// Of a spiral.
     Spiral(SpiralSample),
+    /// Of an info: that it is there is all.
+    Info,
+    /// Of a state set.
+    States(States<'a>),
 }
 
 /// A total: exact while only whole numbers went in.
@@ -313,4 +317,56 @@ pub struct SpiralSample {
     pub count: u64,
     /// How many there were within the window.
     pub one: u64,
+}
+
+/// The state of a state set: each state, and whether it holds.
+///
+/// ```
+/// use telemetry_core::scrape::States;
+///
+/// let states = States::from_pairs(&[("open", true), ("draining", false)]);
+/// assert_eq!(states.iter().find(|(_, holds)| *holds), Some(("open", true)));
+/// ```
+#[derive(Clone, Copy)]
+pub struct States<'a>(StatesForm<'a>);
+
+#[derive(Clone, Copy)]
+enum StatesForm<'a> {
+    // A bit for each name, the lowest for the first.
+    Bits { names: &'a [Arc<str>], bits: u64 },
+    Pairs(&'a [(&'a str, bool)]),
+}
+
+impl<'a> States<'a> {
+    /// States given one by one, by a [`Source`].
+    #[must_use]
+    pub const fn from_pairs(pairs: &'a [(&'a str, bool)]) -> Self {
+        Self(StatesForm::Pairs(pairs))
+    }
+
+    pub(crate) const fn from_bits(names: &'a [Arc<str>], bits: u64) -> Self {
+        Self(StatesForm::Bits { names, bits })
+    }
+
+    /// The name of each state, and whether it holds.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, bool)> + use<'a> {
+        let (names, bits, pairs): (&[Arc<str>], _, &[_]) = match self.0 {
+            StatesForm::Bits { names, bits } => (names, bits, &[]),
+            StatesForm::Pairs(pairs) => (&[], 0, pairs),
+        };
+        let named = names.iter().enumerate().map(move |(at, name)| (&**name, bits >> at & 1 == 1));
+        named.chain(pairs.iter().copied())
+    }
+}
+
+impl fmt::Debug for States<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for States<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
 }

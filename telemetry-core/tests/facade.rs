@@ -11,6 +11,7 @@ use telemetry_core::facade::{Matcher, Recorder, Shape};
 use telemetry_core::family::Kind;
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Window};
 use telemetry_core::metric::{self, Fault};
+use telemetry_core::registry::Claim;
 use telemetry_core::snapshot::ValueSnapshot;
 use telemetry_core::{Clock, Dispatch, Event, Registry};
 
@@ -328,7 +329,7 @@ fn exposed_names_do_not_collide() {
     let registry = Registry::new();
     let names = |family: &telemetry_core::family::Family| {
         let unit = family.values_unit().map_or_else(String::new, |unit| format!("_{unit}"));
-        vec![format!("{}{unit}", family.name().replace('.', "_"))]
+        vec![Claim::family(format!("{}{unit}", family.name().replace('.', "_")))]
     };
     registry.exposed_names(names).unwrap();
     with_local_recorder(&Recorder::new(&registry), || {

@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use telemetry_core::handler::attachment;
 use telemetry_core::metric::{Metric, counter, distribution};
+use telemetry_core::scrape::Total;
+use telemetry_core::snapshot::{SeriesSnapshot, ValueSnapshot};
 use telemetry_core::{Dispatch, DynamicEvent, Event, Registry, Unit, emit};
 
 use super::{Curve, Pace, per};
@@ -91,14 +93,14 @@ fn fed(metrics: impl IntoIterator<Item = Metric>) -> (Registry, Dispatch) {
     (registry, dispatch)
 }
 
-/// What a counter shows in all its series together.
+/// What a counter, or the count of a histogram, shows in all its series together.
 fn counted(registry: &Registry, name: &str) -> u64 {
     let snapshot = registry.snapshot();
     let series = snapshot.family(name).map_or(&[][..], |family| &family.series);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Whole and not negative.
-    let total = |series: &telemetry_core::snapshot::SeriesSnapshot| {
-        let labels: Vec<(&str, &str)> = series.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        snapshot.total(name, &labels).map_or(0, |total| total as u64)
+    let total = |series: &SeriesSnapshot| match &series.value {
+        ValueSnapshot::Total(Total::U64(total)) => *total,
+        ValueSnapshot::Histogram { counts, .. } => counts.iter().sum(),
+        _ => 0,
     };
     series.iter().map(total).sum()
 }

@@ -188,7 +188,8 @@ impl Forwarded {
     fn target(&self) -> Target {
         match self.member.compiled.family().kind() {
             Kind::Counter | Kind::Sum | Kind::Spiral => Target::Counter,
-            Kind::LastValue => Target::Gauge,
+            // Infos and state sets are held: none is made of events.
+            Kind::LastValue | Kind::Info | Kind::StateSet => Target::Gauge,
             Kind::Distribution | Kind::Summary => Target::Histogram,
         }
     }

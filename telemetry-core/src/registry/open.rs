@@ -116,15 +116,11 @@ impl Registry {
         let say = |family: &Family| family.clone().unit(unit).description(description);
         let mut families = self.lock();
         let family = say(&open.family());
-        if let Some(names) = &families.names {
-            let names = names(&family);
-            let other = |name: &String| families.taken.get(name).filter(|other| *other != family.name());
-            if let Some((name, other)) = names.iter().find_map(|name| Some((name, other(name)?))) {
-                let fault = Fault::Collision { other: other.clone(), exposed: name.clone() };
-                return Err(MetricError::new(family.name(), fault));
-            }
-            families.taken.retain(|_, taker| taker != family.name());
-            families.taken.extend(names.into_iter().map(|name| (name, family.name().to_owned())));
+        if let Some(policy) = &families.policy {
+            let mut claims = families.claims.clone();
+            claims.give_back(&family);
+            claims.take(&family, policy(&family))?;
+            families.claims = claims;
         }
         // Labels may have come since.
         let mut shown = open.lock();

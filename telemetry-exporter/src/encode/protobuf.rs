@@ -15,13 +15,14 @@ mod wire;
 use std::time::Duration;
 
 use telemetry_core::family::{Family, Kind};
-use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, SummarySample, Visit};
+use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, States, SummarySample, Visit};
 
 use self::label::Pairs;
 use self::native::push_native;
 use self::wire::{LONGEST, push_double, push_message, push_text, push_total, push_uint, push_varint};
 use super::{Encoder, ROOM};
-use crate::name::{Names, Taken};
+use crate::encode::Options;
+use crate::name::{Names, Naming, Taken};
 
 /// How long a message gets before another one begins: a family of counters with the default limit of 2,000 series is one.
 pub const MESSAGE: usize = 256 * 1024;
@@ -66,6 +67,7 @@ const PARTS: u32 = 3;
 /// Encodes a walk as delimited protobuf.
 #[derive(Debug)]
 pub struct Protobuf {
+    naming: Naming,
     out: Vec<u8>,
     // None before the first family, and while its series can't be written.
     family: Option<Exposed>,
@@ -123,7 +125,14 @@ impl Protobuf {
     /// An encoder that has written nothing.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// The same, with names as the options say; created times are always written.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
         Self {
+            naming: options.naming(),
             out: Vec::with_capacity(ROOM),
             family: None,
             series: Waiting::default(),
@@ -150,9 +159,9 @@ impl Default for Protobuf {
 impl Visit for Protobuf {
     fn family(&mut self, family: &Family) {
         self.end_family();
-        let Some(exposed) = Exposed::new(family) else { return };
+        let names = self.naming.names(family);
+        let Some(exposed) = Exposed::new(family, &names, self.naming) else { return };
         // As in the text formats: a family whose name another has, or that comes when all is over, is left out whole.
-        let names = Names::new(family);
         if self.is_finished || self.taken.take(family, &names).is_err() {
             return;
         }
@@ -206,16 +215,18 @@ struct Exposed {
 
 impl Exposed {
     /// `None` when no series of the family could be written.
-    fn new(family: &Family) -> Option<Self> {
+    fn new(family: &Family, names: &Names, naming: Naming) -> Option<Self> {
         let kind = family.kind();
         let (kind_on_wire, reserved) = match kind {
             Kind::Counter | Kind::Sum | Kind::Spiral => (kind::COUNTER, None),
-            Kind::LastValue => (kind::GAUGE, None),
+            // The format has no types for infos and state sets.
+            Kind::LastValue | Kind::Info => (kind::GAUGE, None),
+            Kind::StateSet => (kind::GAUGE, names.state_label()),
             Kind::Distribution => (kind::HISTOGRAM, Some("le")),
             Kind::Summary => (kind::SUMMARY, Some("quantile")),
             _ => return None,
         };
-        Some(Self { kind, kind_on_wire, labels: Pairs::new(family, reserved)? })
+        Some(Self { kind, kind_on_wire, labels: Pairs::new(family, reserved, naming)? })
     }
 
     /// Appends one series; false if the format can't express it, and then what was appended is void.
@@ -234,6 +245,11 @@ impl Exposed {
                 push_double(out, VALUE, *value);
                 true
             }),
+            (Kind::Info, Sample::Info) => self.push_metric(out, &series.labels, metric::GAUGE, |out| {
+                push_double(out, VALUE, 1.0);
+                true
+            }),
+            (Kind::StateSet, Sample::States(states)) => self.push_states(out, &series.labels, *states),
             (Kind::Distribution, Sample::Histogram(histogram)) => {
                 self.push_metric(out, &series.labels, metric::HISTOGRAM, |out| {
                     push_histogram(out, histogram) && {
@@ -261,6 +277,17 @@ impl Exposed {
             }
             _ => false,
         }
+    }
+
+    /// Appends a metric for each state, which is the value of a label; false if two have one name.
+    fn push_states(&self, out: &mut Vec<u8>, labels: &Labels<'_>, states: States<'_>) -> bool {
+        states.iter().enumerate().all(|(at, (state, holds))| {
+            states.iter().take(at).all(|(before, _)| before != state)
+                && push_message(out, family::METRIC, |out| {
+                    push_message(out, metric::GAUGE, |out| push_double(out, VALUE, f64::from(u8::from(holds))));
+                    self.labels.push_with(out, labels, state)
+                })
+        })
     }
 
     /// Appends a metric: its labels, and `body` as its field of the type.

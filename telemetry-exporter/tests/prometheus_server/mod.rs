@@ -1,5 +1,4 @@
-//! A Prometheus server of a test's own, asked over its API.
-
+//! A Prometheus server of a test's own, asked over its API. Each test file uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -89,6 +89,14 @@ impl Prometheus {
         data[0]["unit"].as_str().unwrap().to_owned()
     }
 
+    /// Why the last scrape of a job was refused; empty when it was not.
+    pub(crate) fn last_error_of(&self, job: &str) -> String {
+        let targets = self.ask("/api/v1/targets");
+        let mut targets = targets["activeTargets"].as_array().unwrap().iter();
+        let target = targets.find(|target| target["scrapePool"] == job).unwrap();
+        target["lastError"].as_str().unwrap().to_owned()
+    }
+
     /// How many scrapes of a job were stored.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small count.
     pub(crate) fn scrapes_of(&self, job: &str) -> u64 {
@@ -142,7 +150,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("telemetry-prometheus-{}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        // Relaxed: each gets another number, and that is all.
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("telemetry-prometheus-{process}-{number}"));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }

@@ -1,11 +1,13 @@
 //! The labels of a series as messages: what stands around the values is made once a family.
 
+use std::borrow::Cow;
+
 use telemetry_core::family::Family;
 use telemetry_core::scrape::Labels;
 
 use super::super::copy::Piece;
 use super::wire::{push_message, push_text};
-use crate::name;
+use crate::name::Naming;
 
 /// The field of a metric that holds a label, and those of the label.
 const LABEL: u32 = 1;
@@ -21,20 +23,21 @@ pub(super) struct Pairs {
     given: Vec<Box<str>>,
     /// Where the value of each stands in a row.
     sorted: Vec<(usize, Pair)>,
-    /// The label that the reader adds itself: `le` or `quantile`.
-    reserved: Option<&'static str>,
+    /// The label that no series has of its own: `le` and `quantile`, which the reader adds, or that of a state.
+    reserved: Option<Box<str>>,
+    naming: Naming,
 }
 
 impl Pairs {
     /// The names of `family`; `None` when two of them become one, or one is `reserved`.
-    pub(super) fn new(family: &Family, reserved: Option<&'static str>) -> Option<Self> {
+    pub(super) fn new(family: &Family, reserved: Option<&str>, naming: Naming) -> Option<Self> {
         let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
         let mut sorted: Vec<_> =
-            given.iter().enumerate().map(|(at, name)| (at, Pair::new(&name::label(name)))).collect();
+            given.iter().enumerate().map(|(at, name)| (at, Pair::new(&naming.label(name)))).collect();
         sorted.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
         let are_apart = sorted.is_sorted_by(|(_, one), (_, next)| one.name != next.name);
-        let is_free = !sorted.iter().any(|(_, pair)| Some(&*pair.name) == reserved);
-        (are_apart && is_free).then_some(Self { given, sorted, reserved })
+        let is_free = !sorted.iter().any(|(_, pair)| is_refused(&pair.name, reserved));
+        (are_apart && is_free).then(|| Self { given, sorted, reserved: reserved.map(Into::into), naming })
     }
 
     /// Appends the labels of a series; false when two have one name, or one has the reserved one.
@@ -57,14 +60,31 @@ impl Pairs {
 
     #[cold]
     fn push_uncommon(&self, out: &mut Vec<u8>, labels: &Labels<'_>) -> bool {
-        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (name::label(name), value)).collect();
+        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (self.naming.label(name), value)).collect();
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, value) in &pairs {
             push_pair(out, name, value);
         }
         pairs.is_sorted_by(|(one, _), (next, _)| one != next)
-            && !pairs.iter().any(|(name, _)| Some(&**name) == self.reserved)
+            && !pairs.iter().any(|(name, _)| is_refused(name, self.reserved.as_deref()))
     }
+
+    /// The same, and the reserved label with a value.
+    pub(super) fn push_with(&self, out: &mut Vec<u8>, labels: &Labels<'_>, value: &str) -> bool {
+        let Some(reserved) = &self.reserved else { return false };
+        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (self.naming.label(name), value)).collect();
+        pairs.push((Cow::Borrowed(reserved), value));
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, value) in &pairs {
+            push_pair(out, name, value);
+        }
+        pairs.is_sorted_by(|(one, _), (next, _)| one != next) && !pairs.iter().any(|(name, _)| name.starts_with("__"))
+    }
+}
+
+/// Whether no series may have a label of this name: those that begin so are the server's.
+fn is_refused(name: &str, reserved: Option<&str>) -> bool {
+    Some(name) == reserved || name.starts_with("__")
 }
 
 /// One label with its name, and room for its value.
