@@ -20,13 +20,18 @@ fn text(bytes: &[u8]) -> String {
 fn a_case_is_measured_checked_written_and_drawn() {
     let (json, svg) = (file("rows.json"), file("rows.svg"));
     let case = "counter_and_histogram_two_tags";
-    let output = versus(&["--quick", "--case", case, "--json", json.to_str().unwrap(), "--svg", svg.to_str().unwrap()]);
+    // Those that never miscount: `metrics` with its exporter loses a sample now and then when two threads record.
+    let exact = ["ours", "prometheus", "prometheus-client", "opentelemetry", "measured", "fastmetrics"];
+    let mut arguments =
+        vec!["--quick", "--case", case, "--json", json.to_str().unwrap(), "--svg", svg.to_str().unwrap()];
+    exact.iter().for_each(|name| arguments.extend(["--impl", name]));
+    let output = versus(&arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("| prometheus-client | peer | 2 |"), "{}", text(&output.stdout));
 
     let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let rows = rows.as_array().unwrap();
-    for name in ["ours", "metrics", "prometheus", "prometheus-client", "opentelemetry", "measured", "fastmetrics"] {
+    for name in exact {
         for threads in [1, 2] {
             let row = rows.iter().find(|row| row["impl"] == name && row["threads"] == threads).unwrap();
             assert!(row["value"].as_f64().unwrap() > 0.0 && row["case"] == case && row["unit"] == "ns", "{row}");
