@@ -27,7 +27,8 @@ fn loom_explicit_buckets_are_never_ahead() {
         let histogram = std::sync::Arc::new(histogram);
         let first = space().allocate(histogram.cells());
         // The page is there, so that the reader looks for cells and finds them.
-        let cells = space().words().row(first, histogram.cells());
+        // SAFETY: as many cells were allocated at `first`.
+        let cells = unsafe { space().words().row(first, histogram.cells()) };
         let recorder = thread::spawn({
             let histogram = histogram.clone();
             move || {
