@@ -1,4 +1,4 @@
-//! The aggregator: the one handler that turns events into series. This file alone sees both halves.
+//! The aggregator: the one handler that turns events into series. Here, and below, both halves are seen.
 //!
 //! At build, metrics are grouped by projection: the event, the tags that they keep, and the rule that they share. At the
 //! first event of a callsite everything that a name decides is bound: which position each tag and measurement has, and how
