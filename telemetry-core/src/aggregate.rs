@@ -4,6 +4,8 @@
 //! first event of a callsite everything that a name decides is bound: which position each tag and measurement has, and how
 //! its unit converts. From then on an event costs, for each projection, one key, one lookup, and one addition per metric.
 
+mod exemplar;
+
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -145,20 +147,24 @@ impl Handler for Aggregator {
     fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
         let groups = self.0.groups.iter().filter(|group| group.event() == metadata.name());
         let bound: Box<[BoundGroup]> = groups.map(|group| group.bind(metadata)).collect();
-        (!bound.is_empty()).then(|| Arc::new(BoundAggregator(bound)) as Arc<dyn Bound>)
+        if bound.iter().any(|group| !group.exemplars.is_empty()) {
+            return Some(Arc::new(BoundAggregator::<true>(bound)));
+        }
+        (!bound.is_empty()).then(|| Arc::new(BoundAggregator::<false>(bound)) as Arc<dyn Bound>)
     }
 }
 
-/// An aggregator's metrics over the event of one callsite.
+/// An aggregator's metrics over the event of one callsite, of which any or none has exemplars: two functions, so that the
+/// one without does not even ask.
 #[derive(Debug)]
-struct BoundAggregator(Box<[BoundGroup]>);
+struct BoundAggregator<const EXEMPLARS: bool>(Box<[BoundGroup]>);
 
-impl Bound for BoundAggregator {
+impl<const EXEMPLARS: bool> Bound for BoundAggregator<EXEMPLARS> {
     #[inline]
     fn handle(&self, event: &Event<'_>) {
         let shard = cells::local();
         for group in &self.0 {
-            group.handle(shard, event);
+            group.handle::<EXEMPLARS>(shard, event);
         }
     }
 
@@ -178,6 +184,8 @@ pub(crate) struct BoundGroup {
     missing: Box<[Arc<Compiled>]>,
     rule: Option<Rule>,
     computes: bool,
+    /// The steps whose metrics have exemplars.
+    exemplars: Box<[usize]>,
 }
 
 impl std::fmt::Debug for BoundGroup {
@@ -252,6 +260,7 @@ impl Group {
         BoundGroup {
             group: Arc::clone(self),
             positions: tags.iter().map(position).collect(),
+            exemplars: (0..steps.len()).filter(|at| steps[*at].metric.exemplars().is_some()).collect(),
             tags,
             steps: steps.into(),
             missing: missing.into(),
@@ -285,7 +294,7 @@ impl Member {
 
 impl BoundGroup {
     #[inline]
-    fn handle(&self, shard: &Shard, event: &Event<'_>) {
+    fn handle<const EXEMPLARS: bool>(&self, shard: &Shard, event: &Event<'_>) {
         if self.rule.is_some() || self.computes {
             self.handle_with_user_code(shard, event);
         } else {
@@ -295,7 +304,7 @@ impl BoundGroup {
             }
             let mut room = Room::new();
             match room.texts(&self.positions, event.tag_values()) {
-                Some(texts) => self.apply(shard, event, texts, &[]),
+                Some(texts) => self.apply::<EXEMPLARS>(shard, event, texts, &[]),
                 None => self.apply_many(shard, event),
             }
         }
@@ -309,7 +318,7 @@ impl BoundGroup {
         let _ = self.select(event, &mut key);
         let mut rest = key.bytes();
         let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
-        self.apply(shard, event, Texts(&texts), &[]);
+        self.apply::<true>(shard, event, Texts(&texts), &[]);
     }
 
     #[inline]
@@ -350,7 +359,7 @@ impl BoundGroup {
                         &mut on_heap[..]
                     };
                     texts.iter_mut().for_each(|text| *text = take_value(&mut rest).unwrap_or_default());
-                    self.apply(shard, event, Texts(texts), computed);
+                    self.apply::<true>(shard, event, Texts(texts), computed);
                 }
             }
             Ok(false) => {}
@@ -381,9 +390,15 @@ impl BoundGroup {
 
     /// Looks the series up once, and gives each metric its value.
     #[inline(always)]
-    fn apply(&self, shard: &Shard, event: &Event<'_>, texts: Texts<'_>, computed: &[Option<Number>]) {
+    fn apply<const EXEMPLARS: bool>(
+        &self,
+        shard: &Shard,
+        event: &Event<'_>,
+        texts: Texts<'_>,
+        computed: &[Option<Number>],
+    ) {
         let moment = Moment::new(&self.group.clock);
-        let (cells, _section) = self.group.projection.cells(shard, texts);
+        let (cells, section) = self.group.projection.cells(shard, texts);
         let mut recorded = 0;
         for (at, step) in self.steps.iter().enumerate() {
             if recorded & step.counted_by != 0 {
@@ -397,6 +412,9 @@ impl BoundGroup {
             if step.record(shard, cells, event, computed, &moment) {
                 recorded |= step.bit;
             }
+        }
+        if EXEMPLARS && !self.exemplars.is_empty() {
+            self.take_exemplars(shard, event, texts, computed, cells.first, section);
         }
     }
 }

@@ -32,6 +32,7 @@
 //! - **Family**: all series of one metric: [`family::Family`].
 //! - **Series**: one choice of labels: [`scrape::Series`].
 //! - **Instrument**: how a series counts; code can hold one, without events: [`mod@instrument`].
+//! - **Exemplar**: one of the events that made a total or a bucket, by the ids of its trace: [`exemplar`].
 //! - **Cell**: one 64-bit word of an instrument, of which each thread has its own.
 //! - **Scrape**: one walk over all families, open to any consumer: [`registry::Scrape`], [`scrape::Visit`].
 //!
@@ -118,6 +119,7 @@ pub mod scope;
 // From events to series.
 mod aggregate;
 pub mod console;
+pub mod exemplar;
 pub mod explain;
 pub mod metric;
 pub mod registry;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::exemplar::Sampler;
 use crate::family::Kind;
 use crate::instrument::{Buckets, Exponential, Window};
 use crate::typed::{EventRef, MeasurementRef};
@@ -172,6 +173,7 @@ pub struct Metric {
     pub(crate) declared: Vec<(String, Vec<String>)>,
     pub(crate) limit: u32,
     pub(crate) expiry: Option<(Duration, Duration)>,
+    pub(crate) exemplars: Option<Sampler>,
     pub(crate) description: Option<String>,
 }
 
@@ -206,6 +208,7 @@ impl Metric {
             declared: Vec::new(),
             limit: DEFAULT_LIMIT,
             expiry: None,
+            exemplars: None,
             description: None,
         }
     }
@@ -343,6 +346,13 @@ impl Metric {
     /// Hides a series that had no event for `hide_after`, and forgets it after `reclaim_after` more.
     pub fn expiry(mut self, hide_after: Duration, reclaim_after: Duration) -> Self {
         self.expiry = Some((hide_after, reclaim_after));
+        self
+    }
+
+    /// Keeps exemplars beside the total of a counter or a sum, or beside each bucket of a distribution: see
+    /// [`exemplar`](crate::exemplar).
+    pub fn exemplars(mut self, sampler: &Sampler) -> Self {
+        self.exemplars = Some(sampler.clone());
         self
     }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use crate::cells::Reader;
 use crate::clock::Clock;
+use crate::exemplar;
 use crate::family::{Family, Kind};
 use crate::instrument::{Moment, Scratch};
 use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
-use crate::scrape::{Labels, Sample, Series, Source, Visit};
+use crate::scrape::{Exemplars, Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
@@ -229,6 +230,7 @@ impl Registry {
             walk: None,
             reader: Reader::new(),
             scratch: Scratch::default(),
+            exemplars: exemplar::Scratch::default(),
         }
     }
 
@@ -265,6 +267,9 @@ impl Registry {
                 if labels.iter().all(has) {
                     let first = row.first_cell();
                     let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
+                    if let Some(kept) = entry.metric.exemplars() {
+                        kept.place.clear(first);
+                    }
                     let baseline = Baseline { cells: Arc::new(cells), removed };
                     entry.baselines.lock().insert(first, baseline);
                     number += 1;
@@ -300,6 +305,7 @@ pub struct Scrape {
     walk: Option<Walk>,
     reader: Reader,
     scratch: Scratch,
+    exemplars: exemplar::Scratch,
 }
 
 impl fmt::Debug for Scrape {
@@ -339,7 +345,11 @@ impl Scrape {
             let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
             if let Some(sample) = sample {
                 let created = Some(entry.projection.created(row));
-                visitor.series(&Series { labels: entry.labels(row), created, sample });
+                let exemplars = match entry.metric.exemplars() {
+                    Some(kept) => kept.place.read(row.first_cell(), &mut self.exemplars),
+                    None => Exemplars::default(),
+                };
+                visitor.series(&Series { labels: entry.labels(row), created, sample, exemplars });
             }
         }
         true
@@ -394,12 +404,13 @@ impl Skipped<'_> {
         }
         let mut reader = Reader::new();
         let skipped = Family::new("telemetry.metric.skipped", Kind::Counter)
-            .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
+            .description("Events that a metric saw and could not count, since the measurement was missing or invalid, and exemplars that it could not take.")
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
         for entry in self.0 {
-            for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
-            {
+            let exemplars = entry.metric.exemplars().map(|kept| ("exemplar", kept.refused));
+            let values = [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())];
+            for (reason, cell) in values.into_iter().chain(exemplars) {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
                 show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));
             }
@@ -432,7 +443,8 @@ impl Skipped<'_> {
 }
 
 fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    let (labels, exemplars) = (Labels::from_pairs(labels), Exemplars::default());
+    visitor.series(&Series { labels, created: None, sample, exemplars });
 }
 
 /// An instrument of one series that code holds; sealed.

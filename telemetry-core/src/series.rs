@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
+use crate::exemplar;
 use crate::index::{Index, Retired, Wanted};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Texts, take_value};
@@ -54,6 +55,8 @@ pub(crate) struct Layout {
     pub(crate) expiry: Option<Expiry>,
     /// Tables in a row whose chunks of cells go with it.
     pub(crate) chunk_tables: Vec<ChunkTable>,
+    /// Words in a row whose exemplars go with it.
+    pub(crate) exemplars: Vec<exemplar::Place>,
 }
 
 /// When an idle series is hidden, and how much later it is forgotten.
@@ -204,6 +207,11 @@ impl Projection {
         (self.touched(shard, self.overflow_row().first_cell()), None)
     }
 
+    /// The first cell of a series, if it is there; the caller is in a section.
+    pub(crate) fn first_cell(&self, texts: Texts<'_>) -> Option<u32> {
+        self.find(texts.hash(self.seed), texts).map(Row::first_cell)
+    }
+
     /// The cells of a row, its touch cell counted up if it has one.
     #[inline]
     pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
@@ -324,6 +332,9 @@ impl Projection {
     fn free_cells(&self, row: Row) {
         for table in &self.layout.chunk_tables {
             table.free(row.first_cell());
+        }
+        for place in &self.layout.exemplars {
+            place.free(row.first_cell());
         }
         cells::space().free(row.first_cell(), self.layout.cells);
     }

@@ -16,6 +16,7 @@ const EVENTS: &[&str] = &[
 /// From a definition to a scrape.
 const METRICS: &[&str] = &[
     "metric",
+    "exemplar",
     "registry",
     "family",
     "scrape",

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use telemetry_core::family::{Family, Kind};
-//! use telemetry_core::scrape::{Labels, Sample, Series, Total, Visit};
+//! use telemetry_core::scrape::{Exemplars, Labels, Sample, Series, Total, Visit};
 //! use telemetry_exporter::encode::{Encoder, Prometheus, Text};
 //!
 //! let mut encoder = Text::<Prometheus>::new();
@@ -14,6 +14,7 @@
 //!     labels: Labels::from_pairs(&[("queue", "mail")]),
 //!     created: None,
 //!     sample: Sample::Total(Total::U64(3)),
+//!     exemplars: Exemplars::default(),
 //! });
 //! encoder.finish();
 //! assert_eq!(
@@ -29,6 +30,7 @@
 //! costs the others.
 
 mod copy;
+mod exemplar;
 mod json;
 mod label;
 mod openmetrics;

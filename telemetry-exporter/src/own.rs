@@ -3,7 +3,7 @@
 use telemetry_core::dispatch::{self, Dispatch};
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::lane::LaneStats;
-use telemetry_core::scrape::{Labels, Sample, Series, Source, Total, Visit};
+use telemetry_core::scrape::{Exemplars, Labels, Sample, Series, Source, Total, Visit};
 
 /// Shows the figures of a dispatcher.
 #[derive(Debug)]
@@ -73,5 +73,6 @@ impl DispatchFigures {
 }
 
 fn show(visitor: &mut dyn Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    let (labels, exemplars) = (Labels::from_pairs(labels), Exemplars::default());
+    visitor.series(&Series { labels, created: None, sample, exemplars });
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
+use crate::exemplar;
 use crate::family::{Family, Kind};
 use crate::instrument::{
     Buckets, CounterCells, GaugeCells, HistogramCells, Instrument, Scale, SpiralCells, SumCells, SummaryCells,
@@ -24,6 +25,7 @@ pub(crate) struct Compiled {
     instrument: Instrument,
     /// Two cells: measurements that were missing, and those that were rejected.
     skipped: u32,
+    exemplars: Option<exemplar::Kept>,
 }
 
 impl Compiled {
@@ -43,6 +45,12 @@ impl Compiled {
     #[inline]
     pub(crate) fn instrument(&self) -> &Instrument {
         &self.instrument
+    }
+
+    /// Where the exemplars are, if the metric has any.
+    #[inline]
+    pub(crate) fn exemplars(&self) -> Option<&exemplar::Kept> {
+        self.exemplars.as_ref()
     }
 
     /// Counts an event that has no measurement for this metric.
@@ -69,6 +77,9 @@ impl Compiled {
 impl Drop for Compiled {
     fn drop(&mut self) {
         space().free(self.skipped, 2);
+        if let Some(kept) = &self.exemplars {
+            space().free(kept.refused, 1);
+        }
     }
 }
 
@@ -254,6 +265,12 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     only(metric.quantiles.is_some(), "quantiles", &[Kind::Summary], "summaries")?;
     only(metric.window.is_some(), "window", &[Kind::Summary, Kind::Spiral], "summaries and spirals")?;
     only(
+        metric.exemplars.is_some(),
+        "exemplars",
+        &[Kind::Counter, Kind::Sum, Kind::Distribution],
+        "counters, sums and distributions",
+    )?;
+    only(
         metric.unit.is_some() && kind == Kind::Counter,
         "unit",
         &[],
@@ -364,6 +381,11 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             .find_map(|(_, compiled)| compiled.as_ref());
         let (instrument, cells) = instrument(&plan.metric, unit, next, fused.map(|compiled| &compiled.instrument));
         next += cells;
+        let exemplars = plan.metric.exemplars.as_ref().map(|sampler| {
+            let place = exemplar::Place { offset: next, slots: instrument.exemplar_slots() };
+            next += 1;
+            exemplar::Kept { place, sampler: sampler.clone(), refused: space().allocate(1) }
+        });
         let labels = plan.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
         let mut family = Family::new(&plan.metric.name, plan.metric.kind)
             .unit(plan.unit)
@@ -374,7 +396,7 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
         }
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
-        compiled[at] = Some(Arc::new(Compiled { family, unit, own_scale, instrument, skipped }));
+        compiled[at] = Some(Arc::new(Compiled { family, unit, own_scale, instrument, skipped, exemplars }));
     }
     (compiled.into_iter().flatten().collect(), next)
 }

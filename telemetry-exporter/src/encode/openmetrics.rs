@@ -17,6 +17,7 @@ impl Dialect for OpenMetrics {
     const END: &'static [u8] = b"# EOF\n";
     const HAS_CREATED: bool = true;
     const TOTALS_ARE_CHECKED: bool = true;
+    const HAS_EXEMPLARS: bool = true;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
         let mut push = |keyword: &[u8], text: &str| {

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, SummarySample, Total, Visit};
 
+use super::exemplar::push_exemplar;
 use super::label::{LabelNames, Pieces, Quotes, push_escaped};
 use super::openmetrics::push_time;
 use super::threshold::Thresholds;
@@ -28,6 +29,9 @@ pub trait Dialect: sealed::Sealed + Send + 'static {
     /// Whether totals and sums must be numbers, and not negative.
     #[doc(hidden)]
     const TOTALS_ARE_CHECKED: bool;
+    /// Whether there may be exemplars behind totals and buckets.
+    #[doc(hidden)]
+    const HAS_EXEMPLARS: bool;
 
     /// Appends what stands above the samples of a family.
     #[doc(hidden)]
@@ -64,6 +68,7 @@ impl Dialect for Prometheus {
     const END: &'static [u8] = b"";
     const HAS_CREATED: bool = false;
     const TOTALS_ARE_CHECKED: bool = false;
+    const HAS_EXEMPLARS: bool = false;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
         let mut push = |keyword: &[u8], text: &str| {
@@ -261,6 +266,9 @@ impl Exposed {
                         Total::U64(count) => number::push_count(out, count),
                         Total::F64(value) => D::push_value(out, value),
                     }
+                    if D::HAS_EXEMPLARS && !series.exemplars.is_empty() {
+                        push_exemplar(out, series.exemplars.within(f64::NEG_INFINITY, f64::INFINITY));
+                    }
                     out.push(b'\n');
                     true
                 }
@@ -272,7 +280,7 @@ impl Exposed {
                 }
             }
             (Kind::Distribution, Sample::Histogram(histogram)) => {
-                self.push_histogram::<D>(out, scratch, labels, histogram)
+                self.push_histogram::<D>(out, scratch, series, histogram)
             }
             (Kind::Summary, Sample::Summary(summary)) => self.push_summary::<D>(out, scratch, labels, summary),
             (Kind::Spiral, Sample::Spiral(spiral)) => {
@@ -320,10 +328,10 @@ impl Exposed {
         &self,
         out: &mut Vec<u8>,
         scratch: &mut Scratch,
-        labels: &Labels<'_>,
+        series: &Series<'_>,
         histogram: &HistogramSample<'_>,
     ) -> bool {
-        if histogram.counts.len() != histogram.bounds.len() + 1 || !self.fill_labels(scratch, labels) {
+        if histogram.counts.len() != histogram.bounds.len() + 1 || !self.fill_labels(scratch, &series.labels) {
             return false;
         }
         let base = self.names.base();
@@ -334,12 +342,19 @@ impl Exposed {
             return false;
         }
 
-        let mut count = 0_u64;
-        for (in_bucket, threshold) in histogram.counts.iter().zip(thresholds.iter()) {
+        let has_exemplars = D::HAS_EXEMPLARS && !series.exemplars.is_empty();
+        let (mut count, mut lower) = (0_u64, f64::NEG_INFINITY);
+        for (at, (in_bucket, threshold)) in histogram.counts.iter().zip(thresholds.iter()).enumerate() {
             count = count.saturating_add(*in_bucket);
             out.extend_from_slice(prefix);
             out.extend_from_slice(threshold);
-            push_count_end(out, count);
+            number::push_count(out, count);
+            if has_exemplars {
+                let upper = histogram.bounds.get(at).copied().unwrap_or(f64::INFINITY);
+                push_exemplar(out, series.exemplars.within(lower, upper));
+                lower = upper;
+            }
+            out.push(b'\n');
         }
 
         // Sum and count come together or not at all.
