@@ -1,5 +1,7 @@
 //! A Prometheus server of a test's own, asked over its API.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use telemetry_testkit::client::{LONG, free_address, get};
@@ -58,6 +60,13 @@ impl Prometheus {
             (labels, series["value"][1].as_str().unwrap().parse().unwrap())
         });
         series.collect()
+    }
+
+    /// The exemplars of the last hour and the next, of each series that a query selects.
+    pub(crate) fn exemplars(&self, query: &str) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let (start, end) = (now - 3_600, now + 3_600);
+        self.ask(&format!("/api/v1/query_exemplars?query={}&start={start}&end={end}", encoded(query)))
     }
 
     /// The unit that a job told of a metric; empty when it told none.
