@@ -33,7 +33,7 @@ use crate::event::Event;
 use crate::failure;
 use crate::family::Kind;
 use crate::instrument::{Quantity, Scale};
-use crate::key::{KeyBuffer, Texts, take_value};
+use crate::key::{KeyBuffer, take_value};
 use crate::series::Projection;
 use crate::unit::Unit;
 use crate::value::Number;
@@ -188,7 +188,7 @@ fn labels(
     }
     let mut rest = key.bytes();
     let values: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
-    if projection.overflows(Texts(&values)) {
+    if projection.overflows(values.as_slice()) {
         return Ok(Some(vec![("otel_metric_overflow".to_owned(), "true".to_owned())]));
     }
     let pairs = projection.labels().iter().zip(values).filter(|(_, value)| !value.is_empty());

@@ -13,6 +13,7 @@
 #[cfg(all(test, loom))]
 mod loom_tests;
 
+use std::hint::select_unpredictable;
 use std::ptr;
 
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
@@ -41,6 +42,13 @@ pub(crate) struct Index {
 /// A trait and not a closure, whose body can't be told to be inlined.
 pub(crate) trait Wanted {
     fn is_at(&self, address: u64) -> bool;
+
+    /// The same, where it is rarely asked.
+    #[cold]
+    #[inline(never)]
+    fn is_another_at(&self, address: u64) -> bool {
+        self.is_at(address)
+    }
 }
 
 impl<F: Fn(u64) -> bool> Wanted for F {
@@ -52,6 +60,7 @@ impl<F: Fn(u64) -> bool> Wanted for F {
 #[derive(Debug)]
 struct Root {
     // How far `hash >> 1` is shifted to give the table's number.
+    // Invariant: there are two to the power of `63 - shift` tables.
     shift: u32,
     // Invariant: each points to a table that came from a box and is freed by `Retired` or by `drop`, once.
     tables: Box<[AtomicPtr<Table>]>,
@@ -170,18 +179,34 @@ impl Index {
         // Acquire: pairs with the release in `grow`, so that the slots moved into the table are seen.
         // SAFETY: by the invariant of `tables`, and the caller's section keeps it from being freed.
         let table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
+        let slots = &*table.slots;
+        let mask = slots.len() - 1;
         let tag = hash << ADDRESS_BITS;
         let mut at = table.home(hash);
         loop {
-            // Acquire: pairs with the release in `Table::insert`, so that the row is seen whole.
-            let slot = table.slots[at].load(Ordering::Acquire);
-            if slot & !ADDRESS == tag && slot & ADDRESS > REMOVED && wanted.is_at(slot & ADDRESS) {
-                return Some(slot & ADDRESS);
+            let slot = |at: usize| {
+                // Acquire: pairs with the release in `insert`, so that the row is seen whole.
+                // SAFETY: the length is a power of two, so the masked position lies below it.
+                unsafe { slots.get_unchecked(at & mask) }.load(Ordering::Acquire)
+            };
+            let (first, second) = (slot(at), slot(at + 1));
+            // Which of the two it is nobody can predict, so it is picked without a branch.
+            let likely = select_unpredictable(first & !ADDRESS == tag, first, second);
+            if likely & !ADDRESS == tag && likely & ADDRESS > REMOVED && wanted.is_at(likely & ADDRESS) {
+                return Some(likely & ADDRESS);
             }
-            if slot == EMPTY {
+            // Two rows whose hashes have the same sixteen bits, one behind the other.
+            if likely == first
+                && second & !ADDRESS == tag
+                && second & ADDRESS > REMOVED
+                && wanted.is_another_at(second & ADDRESS)
+            {
+                return Some(second & ADDRESS);
+            }
+            if first == EMPTY || second == EMPTY {
                 return None;
             }
-            at = (at + 1) & (table.slots.len() - 1);
+            at += 2;
         }
     }
 
@@ -275,7 +300,8 @@ impl Root {
     #[inline]
     fn table(&self, hash: u64) -> &AtomicPtr<Table> {
         // Two shifts: with one table all 64 bits go.
-        &self.tables[((hash >> 1) >> self.shift) as usize]
+        // SAFETY: the shift leaves as many bits as number the tables.
+        unsafe { self.tables.get_unchecked(((hash >> 1) >> self.shift) as usize) }
     }
 
     /// Replaces the table of `hash` by one that has room; removed slots are left behind.

@@ -64,8 +64,17 @@ impl Instrument {
     }
 
     /// Adds a value; false if this instrument can't take it.
-    #[inline]
+    // Inlined with the instrument that most events are recorded in.
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
+        if let Self::Distribution(histogram) = self {
+            return histogram.record(cells, value);
+        }
+        self.record_rarer(cells, value, moment)
+    }
+
+    #[inline(never)]
+    fn record_rarer(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
         match self {
             Self::Counter(counter) => {
                 counter.add(cells, 1);

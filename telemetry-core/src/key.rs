@@ -8,9 +8,11 @@
 //! which no processor forwards.)
 
 use std::cell::Cell;
-use std::hash::Hasher;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::OnceLock;
 
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
@@ -130,30 +132,29 @@ unsafe fn copy(target: *mut u8, text: &[u8]) {
 }
 
 /// The texts of a series' tag values, where they are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Texts<'a>(pub(crate) &'a [&'a str]);
+pub(crate) trait Texts {
+    /// The texts, in the order of the labels.
+    fn texts(&self) -> impl Iterator<Item = &str>;
 
-impl Texts<'_> {
-    /// The hash of the key that the texts have.
+    /// The hash and the size of the key that they have; `None` if they are not all text after all.
     #[inline(always)]
-    pub(crate) fn hash(self, seed: u64) -> u64 {
-        let mut hasher = FoldHasher::with_seed(seed, shared_seed());
-        // Each write mixes in its length, so texts are told apart by where they end.
-        self.0.iter().for_each(|text| hasher.write(text.as_bytes()));
-        hasher.finish()
+    fn mark(&self, seed: Seed) -> Option<Mark> {
+        let mut marker = Marker::new(seed);
+        self.texts().for_each(|text| marker.add(text));
+        Some(marker.finish())
     }
 
-    /// Whether `key` is that of these texts.
+    /// Whether `key` is that of these texts, whose mark has this size.
     #[inline(always)]
-    pub(crate) fn have(self, key: &[u8]) -> bool {
-        // The size of a key of short texts: were it not the same, a read below could lie beyond the key's end.
-        let size: usize = self.0.iter().map(|text| 1 + text.len()).sum();
-        if size != key.len() {
+    fn have(&self, key: &[u8], size: usize) -> bool {
+        if key.len() != size {
+            // So it is for texts that are long.
             return self.have_slowly(key);
         }
         let mut at = key.as_ptr();
-        for text in self.0 {
-            // SAFETY: what was compared so far, and what is left of the texts, are together as long as the key.
+        for text in self.texts() {
+            // SAFETY: all texts and a byte for each are as long as the key, and the texts before are as long as here, so
+            // that this one and its byte lie within the key.
             unsafe {
                 if usize::from(*at) != text.len() || text.len() >= LONG as usize {
                     return self.have_slowly(key);
@@ -167,33 +168,87 @@ impl Texts<'_> {
         true
     }
 
+    /// The same, for texts and keys of any length.
     #[cold]
     #[inline(never)]
-    fn have_slowly(self, mut key: &[u8]) -> bool {
-        self.0.iter().all(|text| take_value(&mut key) == Some(text)) && key.is_empty()
+    fn have_slowly(&self, mut key: &[u8]) -> bool {
+        self.texts().all(|text| take_value(&mut key) == Some(text)) && key.is_empty()
     }
 
     /// Builds the key.
-    pub(crate) fn key(self) -> KeyBuffer {
+    fn key(&self) -> KeyBuffer {
         let mut key = KeyBuffer::new();
-        self.0.iter().for_each(|text| key.push(text));
+        self.texts().for_each(|text| key.push(text));
         key
     }
 }
 
-#[inline(always)]
-fn shared_seed() -> &'static SharedSeed {
-    // A model takes the same steps each time it is run.
-    if cfg!(loom) { SharedSeed::global_fixed() } else { SharedSeed::global_random() }
+impl Texts for [&str] {
+    #[inline(always)]
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.iter().copied()
+    }
+}
+
+/// What hashes depend on, drawn once for a process, so that nobody can choose tag values that collide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed {
+    own: u64,
+    shared: &'static SharedSeed,
+}
+
+impl Seed {
+    pub(crate) fn of_process() -> Self {
+        // A model takes the same steps each time it is run.
+        if cfg!(loom) {
+            return Self { own: 0, shared: SharedSeed::global_fixed() };
+        }
+        static OWN: OnceLock<u64> = OnceLock::new();
+        let own = *OWN.get_or_init(|| RandomState::new().build_hasher().finish());
+        Self { own, shared: SharedSeed::global_random() }
+    }
+}
+
+/// A key's hash, and its size if all its values are short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) hash: u64,
+    pub(crate) size: usize,
+}
+
+/// Makes a key's [`Mark`].
+pub(crate) struct Marker {
+    hasher: FoldHasher<'static>,
+    size: usize,
+}
+
+impl Marker {
+    #[inline(always)]
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self { hasher: FoldHasher::with_seed(seed.own, seed.shared), size: 0 }
+    }
+
+    /// The key has this value next.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, text: &str) {
+        // Each write mixes in its length, so texts are told apart by where they end.
+        self.hasher.write(text.as_bytes());
+        self.size += 1 + text.len();
+    }
+
+    #[inline(always)]
+    pub(crate) fn finish(self) -> Mark {
+        Mark { hash: self.hasher.finish(), size: self.size }
+    }
 }
 
 /// The hash of a key: that of its texts.
-pub(crate) fn hash(mut key: &[u8], seed: u64) -> u64 {
-    let mut hasher = FoldHasher::with_seed(seed, shared_seed());
+pub(crate) fn hash(mut key: &[u8], seed: Seed) -> u64 {
+    let mut marker = Marker::new(seed);
     while let Some(value) = take_value(&mut key) {
-        hasher.write(value.as_bytes());
+        marker.add(value);
     }
-    hasher.finish()
+    marker.finish().hash
 }
 
 /// Whether two runs of bytes of the same length are the same; short ones without a call.
@@ -259,6 +314,14 @@ mod tests {
         key.bytes().to_vec()
     }
 
+    fn texts_hash(texts: &[&str]) -> u64 {
+        texts.mark(Seed::of_process()).unwrap().hash
+    }
+
+    fn have(texts: &[&str], key: &[u8]) -> bool {
+        texts.have(key, texts.mark(Seed::of_process()).unwrap().size)
+    }
+
     /// V5: where one value ends and the next begins is part of the key.
     #[test]
     fn keys_keep_their_values_apart() {
@@ -274,17 +337,18 @@ mod tests {
             let text: String = (0..length).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
             let texts = [text.as_str(), "x"];
             let own = key(&texts);
-            assert!(Texts(&texts).have(&own), "{length}");
-            assert_eq!(Texts(&texts).hash(7), hash(&own, 7));
-            assert!(!Texts(&texts[..1]).have(&own) && !Texts(&["x", &text]).have(&own) || text == "x");
+            assert!(have(&texts, &own), "{length}");
+            assert_eq!(texts_hash(&texts), hash(&own, Seed::of_process()));
+            assert!(!have(&texts[..1], &own) && !have(&[&text, "x", ""], &own));
+            assert!(!have(&["x", &text], &own) || text == "x");
             for at in 0..length {
                 let mut other = text.clone();
                 other.replace_range(at..=at, "~");
-                assert!(!Texts(&[&other, "x"]).have(&own), "{length} bytes, the one at {at}");
+                assert!(!have(&[&other, "x"], &own), "{length} bytes, the one at {at}");
             }
         }
-        assert!(!Texts(&["ab", "c"]).have(&key(&["a", "bc"])));
-        assert_ne!(Texts(&["ab", "c"]).hash(7), Texts(&["a", "bc"]).hash(7));
+        assert!(!have(&["ab", "c"], &key(&["a", "bc"])));
+        assert_ne!(texts_hash(&["ab", "c"]), texts_hash(&["a", "bc"]));
     }
 
     /// V5: values of every length come back as they went in, on the stack and off it.

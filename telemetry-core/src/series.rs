@@ -20,7 +20,6 @@ mod loom_tests;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use crate::clock::{self, Clock};
 use crate::exemplar;
 use crate::index::{Index, Retired, Wanted};
 use crate::instrument::ChunkTable;
-use crate::key::{self, Texts, take_value};
+use crate::key::{self, Mark, Seed, Texts, take_value};
 use crate::reclaim::Entered;
 use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
@@ -72,7 +71,8 @@ pub(crate) struct Projection {
     index: Index,
     layout: Layout,
     clock: Clock,
-    seed: u64,
+    // Here, so that an emitter need not ask whether it was drawn.
+    seed: Seed,
     /// Rows that are neither dead nor the overflow row; changes under the lock.
     live: AtomicU32,
     /// Whether `live` is at the limit; changes under the lock.
@@ -118,7 +118,7 @@ impl Projection {
             index: Index::new(),
             layout,
             clock,
-            seed: process_seed(),
+            seed: Seed::of_process(),
             live: AtomicU32::new(0),
             full: AtomicBool::new(false),
             overflow: OnceLock::new(),
@@ -170,52 +170,66 @@ impl Projection {
     }
 
     #[inline(always)]
-    fn find(&self, hash: u64, texts: Texts<'_>) -> Option<Row> {
-        let found = self.index.find(hash, &texts);
+    fn find(&self, mark: Mark, texts: &(impl Texts + ?Sized)) -> Option<Row> {
+        let found = self.index.find(mark.hash, &Sought { texts, size: mark.size });
         // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
         // that it finds keeps its chunk.
         found.map(|address| unsafe { Row::at(address) })
     }
 
-    /// The cells of the series with these values, which is made if it is not there; beyond the limit, those of the
-    /// overflow series. They may be written to until the section is left.
-    // Without closures, so that a whole event is one function: calls and what they save were a third of its instructions.
-    #[inline(always)]
-    pub(crate) fn cells<'a>(&self, shard: &'a Shard, texts: Texts<'_>) -> (RowCells<'a>, Option<Entered<'a>>) {
-        let hash = texts.hash(self.seed);
+    /// The first cell of the series with these values, if it is there. The caller is in a section; its cells may be
+    /// written to until that is left.
+    // A function of its own, and not part of what calls it, which has more to keep than there are registers.
+    #[inline(never)]
+    pub(crate) fn known(&self, texts: &(impl Texts + ?Sized)) -> Option<u32> {
+        self.find(texts.mark(self.seed)?, texts).map(Row::first_cell)
+    }
+
+    /// The first cell of the series with these values, which is made if it is not there; beyond the limit, that of the
+    /// overflow series. Its cells may be written to until the section is left.
+    #[inline]
+    pub(crate) fn series<'a>(&self, shard: &'a Shard, texts: &[&str]) -> (u32, Option<Entered<'a>>) {
         let section = shard.section.enter();
-        if let Some(row) = self.find(hash, texts) {
-            return (self.touched(shard, row.first_cell()), Some(section));
+        if let Some(first) = self.known(texts) {
+            return (first, Some(section));
         }
         drop(section);
-        self.cells_of_new(shard, hash, texts)
+        self.new_series(shard, texts)
     }
 
     #[cold]
     #[inline(never)]
-    fn cells_of_new<'a>(&self, shard: &'a Shard, hash: u64, texts: Texts<'_>) -> (RowCells<'a>, Option<Entered<'a>>) {
+    fn new_series<'a>(&self, shard: &'a Shard, texts: &[&str]) -> (u32, Option<Entered<'a>>) {
         // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
         // missed a row that is being reclaimed.
-        while !self.full.load(Ordering::Relaxed) && self.insert(hash, texts) {
+        while !self.full.load(Ordering::Relaxed) && self.insert(texts) {
             let section = shard.section.enter();
-            if let Some(row) = self.find(hash, texts) {
-                return (self.touched(shard, row.first_cell()), Some(section));
+            if let Some(first) = self.known(texts) {
+                return (first, Some(section));
             }
         }
         shard.add(Address::of(self.refused), 1);
         // The overflow series is never forgotten.
-        (self.touched(shard, self.overflow_row().first_cell()), None)
+        (self.overflow_row().first_cell(), None)
     }
 
-    /// The first cell of a series, if it is there; the caller is in a section.
-    pub(crate) fn first_cell(&self, texts: Texts<'_>) -> Option<u32> {
-        self.find(texts.hash(self.seed), texts).map(Row::first_cell)
+    /// The first cell of the series with these values, which is made if it is not there; `None` beyond the limit.
+    ///
+    /// Only of a projection whose series are kept for good are the cells still that series' afterwards.
+    pub(crate) fn find_or_make(&self, shard: &Shard, texts: &[&str]) -> Option<u32> {
+        let known = || {
+            let _section = shard.section.enter();
+            self.known(texts)
+        };
+        // Relaxed: as in `new_series`.
+        known().or_else(|| (!self.full.load(Ordering::Relaxed) && self.insert(texts)).then(known).flatten())
     }
 
     /// The cells of a row, its touch cell counted up if it has one.
     #[inline]
     pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
-        let cells = shard.row(first, self.layout.cells);
+        // SAFETY: `append` allocated the cells of every row, with this number.
+        let cells = unsafe { shard.row(first, self.layout.cells) };
         if self.has_touch_cell() {
             cells.add(0, 1);
         }
@@ -236,9 +250,10 @@ impl Projection {
     /// Makes the series unless it is there; false at the limit.
     #[cold]
     #[inline(never)]
-    fn insert(&self, hash: u64, texts: Texts<'_>) -> bool {
+    fn insert(&self, texts: &[&str]) -> bool {
+        let Some(mark) = texts.mark(self.seed) else { return false };
         let mut writer = self.lock();
-        if self.find(hash, texts).is_some() {
+        if self.find(mark, texts).is_some() {
             return true;
         }
         // Relaxed: changes under the lock only.
@@ -249,7 +264,7 @@ impl Projection {
             return false;
         }
         let row = self.append(&mut writer.chunks, texts.key().bytes(), 0);
-        self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
+        self.index.insert(mark.hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
         self.live.store(live + 1, Ordering::Relaxed);
         if writer.retired.bytes() > RETIRED_BYTES {
             self.free_retired(&mut writer);
@@ -279,10 +294,10 @@ impl Projection {
     }
 
     /// Whether an event with these values would be counted in the overflow series now.
-    pub(crate) fn overflows(&self, texts: Texts<'_>) -> bool {
+    pub(crate) fn overflows(&self, texts: &[&str]) -> bool {
         // Rows that are found stay where they are under the lock.
         let _writer = self.lock();
-        self.len() >= self.layout.limit && self.find(texts.hash(self.seed), texts).is_none()
+        self.len() >= self.layout.limit && self.known(texts).is_none()
     }
 
     /// Frees what was retired, if no reader is in it any more.
@@ -299,17 +314,16 @@ impl Projection {
     /// Beyond the limit it is the overflow series.
     pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
         let values: Vec<&str> = values.into_iter().collect();
-        let texts = Texts(&values);
-        let hash = texts.hash(self.seed);
+        let texts = values.as_slice();
         loop {
             {
                 let mut writer = self.lock();
-                if let Some(row) = self.find(hash, texts) {
-                    *writer.held.entry(row.first_cell()).or_default() += 1;
-                    return Held { projection: Arc::clone(self), first: row.first_cell(), counted: true };
+                if let Some(first) = self.known(texts) {
+                    *writer.held.entry(first).or_default() += 1;
+                    return Held { projection: Arc::clone(self), first, counted: true };
                 }
             }
-            if !self.insert(hash, texts) {
+            if !self.insert(texts) {
                 cells::local().add(Address::of(self.refused), 1);
                 let first = self.overflow_row().first_cell();
                 return Held { projection: Arc::clone(self), first, counted: false };
@@ -466,11 +480,17 @@ impl Drop for Projection {
     }
 }
 
-impl Wanted for Texts<'_> {
+/// The row with these texts.
+struct Sought<'t, T: ?Sized> {
+    texts: &'t T,
+    size: usize,
+}
+
+impl<T: Texts + ?Sized> Wanted for Sought<'_, T> {
     #[inline(always)]
     fn is_at(&self, address: u64) -> bool {
         // SAFETY: as in `find`, the only place that hands an index texts.
-        self.have(unsafe { Row::at(address).key() })
+        self.texts.have(unsafe { Row::at(address).key() }, self.size)
     }
 }
 
@@ -484,15 +504,6 @@ fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
 
 fn key_needs_escaping(mut key: &[u8]) -> bool {
     std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
-}
-
-/// A seed that differs from process to process, so that nobody can choose tag values that collide.
-fn process_seed() -> u64 {
-    if cfg!(loom) {
-        return 0;
-    }
-    static SEED: OnceLock<u64> = OnceLock::new();
-    *SEED.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish())
 }
 
 /// A series that a handle keeps.

@@ -5,11 +5,11 @@ use crate::cells::Shard;
 use crate::event::Event;
 use crate::exemplar::{Content, Drawn, Kept, Sampler};
 use crate::instrument::Quantity;
-use crate::key::Texts;
 use crate::reclaim::Entered;
 use crate::value::Number;
 
-use super::{BoundGroup, Step, ValueSource};
+use super::bound::BoundGroup;
+use super::step::{Step, ValueSource};
 
 /// What an event has for an exemplar of one metric.
 struct Offer<'a> {
@@ -19,6 +19,11 @@ struct Offer<'a> {
 }
 
 impl Step {
+    /// Whether the metric has exemplars.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.metric.exemplars().is_some()
+    }
+
     /// `None` if the metric has no exemplars, or did not count the event.
     fn offer(&self, event: &Event<'_>, computed: Option<Number>) -> Option<Offer<'_>> {
         let kept = self.metric.exemplars()?;
@@ -43,14 +48,14 @@ impl BoundGroup {
         &self,
         shard: &Shard,
         event: &Event<'_>,
-        texts: Texts<'_>,
+        texts: &[&str],
         computed: &[Option<Number>],
         first: u32,
         section: Option<Entered<'_>>,
     ) {
         let now = self.group.clock.coarse_nanos();
         let computed = |at: usize| computed.get(at).copied().flatten();
-        let offers = || self.exemplars.iter().filter_map(|at| self.steps[*at].offer(event, computed(*at)));
+        let offers = || self.sampled.iter().filter_map(|at| self.steps[*at].offer(event, computed(*at)));
         let is_due = |offer: &Offer<'_>| offer.kept.place.is_due(first, offer.slot, now);
         if !offers().any(|offer| is_due(&offer)) {
             return;
@@ -66,7 +71,7 @@ impl BoundGroup {
         &'a self,
         shard: &Shard,
         event: &Event<'_>,
-        texts: Texts<'_>,
+        texts: &[&str],
         now: u64,
         overflow: Option<u32>,
         offers: &mut dyn Iterator<Item = Offer<'a>>,
@@ -88,7 +93,7 @@ impl BoundGroup {
             };
             let section = shard.section.enter();
             // Gone since: then its exemplar would be, too.
-            if let Some(first) = overflow.or_else(|| self.group.projection.first_cell(texts)) {
+            if let Some(first) = overflow.or_else(|| self.group.projection.known(texts)) {
                 let content = Content { value, millis: self.group.clock.millis_of_day(), text: labels };
                 kept.place.write(first, slot, content, now, sampler.interval_nanos());
             }

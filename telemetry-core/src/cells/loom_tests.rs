@@ -66,7 +66,8 @@ fn loom_sharers_allocate_a_page_once() {
         let threads = [1.5, 2.0].map(|x| {
             thread::spawn(move || {
                 shared.add(Address::of(cell), 1);
-                shared.row(cell + 1, 1).add_float(0, x);
+                // SAFETY: the range was allocated above.
+                unsafe { shared.row(cell + 1, 1) }.add_float(0, x);
             })
         });
         let read = || shared.existing(Address::of(cell)).map_or(0, |cell| cell.load(Ordering::Relaxed));

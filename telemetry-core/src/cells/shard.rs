@@ -66,7 +66,8 @@ impl Shard {
     fn place(&self, at: Address) -> *const AtomicU64 {
         // Acquire: pairs with the release in `allocate_page`, which another thread may have run (on a shared shard), so
         // that the page's zeroes are seen. A private shard's pages come from its owner, or with the lock of `release`.
-        let mut page = self.pages[at.page as usize].load(Ordering::Acquire);
+        // SAFETY: by the invariant of `Address`, `page` is below the length.
+        let mut page = unsafe { self.pages.get_unchecked(at.page as usize) }.load(Ordering::Acquire);
         if page.is_null() {
             page = self.allocate_page(at.page);
         }
@@ -105,52 +106,61 @@ impl Shard {
         }
     }
 
-    /// The cells of a row: a range that was allocated as a whole.
+    /// The cells of a row.
+    ///
+    /// # Safety
+    ///
+    /// `CellSpace::allocate` gave `first`, for this many cells or more.
     #[inline]
-    pub(crate) fn row(&self, first: u32, cells: u32) -> RowCells<'_> {
-        self.row_at(Address::of(first), first, cells)
+    pub(crate) unsafe fn row(&self, first: u32, cells: u32) -> RowCells<'_> {
+        // SAFETY: the caller's promise.
+        unsafe { self.row_at(Address::of(first), first, cells) }
     }
 
     /// The same, the address of the first cell being known.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Shard::row`], and `at` is the address of `first`.
     #[inline]
-    pub(crate) fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
+    pub(crate) unsafe fn row_at(&self, at: Address, first: u32, cells: u32) -> RowCells<'_> {
         debug_assert_eq!(at, Address::of(first));
-        assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
-        // SAFETY: the page that `place` found has `page_size` cells, lives as long as `self`, and the range lies within it.
+        debug_assert!(at.offset as usize + cells as usize <= page_size(at.page), "a range lies within one page");
+        // SAFETY: the page that `place` found lives as long as `self`, and `allocate` gives ranges that lie within one.
         let cells = unsafe { std::slice::from_raw_parts(self.place(at), cells as usize) };
-        RowCells { shard: self, first, cells }
-    }
-
-    #[inline]
-    fn add_to(&self, cell: &AtomicU64, n: u64) {
-        // Relaxed, both: the total is the only fact; nothing is published through it.
-        if self.shared {
-            cell.fetch_add(n, Ordering::Relaxed);
-        } else {
-            cell.store(own(cell).wrapping_add(n), Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    fn update_cell(&self, cell: &AtomicU64, change: impl Fn(u64) -> u64) {
-        // Relaxed: as in `add_to`.
-        if self.shared {
-            let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
-        } else {
-            cell.store(change(own(cell)), Ordering::Relaxed);
-        }
+        RowCells { shard: self, first, shared: self.shared, cells }
     }
 
     /// Adds to a cell of this shard.
     #[inline]
     pub(crate) fn add(&self, at: Address, n: u64) {
-        self.add_to(self.cell(at), n);
+        add_to(self.cell(at), self.shared, n);
     }
 
     /// Replaces a cell's word by what `change` makes of it.
     #[inline]
     pub(crate) fn update(&self, at: Address, change: impl Fn(u64) -> u64) {
-        self.update_cell(self.cell(at), change);
+        update_cell(self.cell(at), self.shared, change);
+    }
+}
+
+#[inline]
+fn add_to(cell: &AtomicU64, shared: bool, n: u64) {
+    // Relaxed, both: the total is the only fact; nothing is published through it.
+    if shared {
+        cell.fetch_add(n, Ordering::Relaxed);
+    } else {
+        cell.store(own(cell).wrapping_add(n), Ordering::Relaxed);
+    }
+}
+
+#[inline]
+fn update_cell(cell: &AtomicU64, shared: bool, change: impl Fn(u64) -> u64) {
+    // Relaxed: as in `add_to`.
+    if shared {
+        let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
+    } else {
+        cell.store(change(own(cell)), Ordering::Relaxed);
     }
 }
 
@@ -160,6 +170,8 @@ pub(crate) struct RowCells<'a> {
     pub(crate) shard: &'a Shard,
     /// The number of the first cell.
     pub(crate) first: u32,
+    // The shard's: here, it is read once for all metrics of the row.
+    shared: bool,
     cells: &'a [AtomicU64],
 }
 
@@ -167,19 +179,19 @@ impl<'a> RowCells<'a> {
     /// Adds to the cell at an offset in the row.
     #[inline]
     pub(crate) fn add(&self, offset: u32, n: u64) {
-        self.shard.add_to(&self.cells[offset as usize], n);
+        add_to(&self.cells[offset as usize], self.shared, n);
     }
 
     /// Adds to a cell that holds the bits of an `f64`.
     #[inline]
     pub(crate) fn add_float(&self, offset: u32, x: f64) {
-        self.shard.update_cell(&self.cells[offset as usize], |bits| (f64::from_bits(bits) + x).to_bits());
+        update_cell(&self.cells[offset as usize], self.shared, |bits| (f64::from_bits(bits) + x).to_bits());
     }
 
     /// Replaces a cell's word by what `change` makes of it.
     #[inline]
     pub(crate) fn update(&self, offset: u32, change: impl Fn(u64) -> u64) {
-        self.shard.update_cell(&self.cells[offset as usize], change);
+        update_cell(&self.cells[offset as usize], self.shared, change);
     }
 }
 

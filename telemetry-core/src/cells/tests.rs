@@ -49,7 +49,8 @@ fn more_threads_than_shards_lose_nothing() {
             all_claimed.wait();
             for _ in 0..EACH {
                 shard.add(Address::of(cells), 1);
-                shard.row(cells + 1, 1).add_float(0, 0.5);
+                // SAFETY: the range was allocated above.
+                unsafe { shard.row(cells + 1, 1) }.add_float(0, 0.5);
             }
         };
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(live)).collect();

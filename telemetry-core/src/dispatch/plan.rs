@@ -134,7 +134,7 @@ fn changed<'a>(before: &'a [Arc<Record>], after: &'a [Arc<Record>]) -> Vec<&'a R
 }
 
 impl Step {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run(&self, event: &Event<'_>) {
         match self {
             Self::Inline(call) => call.run(event),
@@ -161,11 +161,19 @@ enum Guard {
 }
 
 impl Call {
-    #[inline]
+    #[inline(always)]
     fn run(&self, event: &Event<'_>) {
+        if let Guard::None = self.guard {
+            return self.bound.handle(event);
+        }
+        self.run_guarded(event);
+    }
+
+    #[inline(never)]
+    fn run_guarded(&self, event: &Event<'_>) {
         let standing = &self.record.standing;
         let is_called = match self.guard {
-            Guard::None => return self.bound.handle(event),
+            Guard::None => true,
             Guard::Panics => standing.serves(),
             Guard::PanicsAtFailures => standing.hears_failures() && standing.serves(),
         };

@@ -66,7 +66,8 @@ impl Place {
     /// The same without a note that they were written to.
     #[inline]
     fn untouched_cells(&self) -> RowCells<'static> {
-        cells::local().row_at(self.at, self.first, self.cells)
+        // SAFETY: `of` took these from a row that is held.
+        unsafe { cells::local().row_at(self.at, self.first, self.cells) }
     }
 
     #[inline]

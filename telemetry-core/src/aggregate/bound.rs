@@ -1,0 +1,303 @@
+//! An aggregator at one callsite: what runs for each event.
+//!
+//! An event takes the shortest of three ways to its series:
+//!
+//! ```text
+//! every tag is of a closed set    -> their positions make an index      -> the first cell, if it was seen before
+//! every tag is text               -> hashed and compared where they are -> the row
+//! anything else (numbers, absent) -> written out on the stack           -> the row
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::cells::{self, Shard};
+use crate::event::{Event, Metadata};
+use crate::handler::Bound;
+use crate::instrument::Moment;
+use crate::key::{KeyBuffer, Mark, Marker, Seed, Texts, take_value};
+use crate::metric::{Compiled, ComputeTag, Rule, TagSource};
+use crate::value::{Number, TextBuffer, Value};
+
+use super::Group;
+use super::closed::Closed;
+use super::room::{Room, TAGS};
+use super::step::{self, Step, ValueSource};
+
+/// How many computed values of one projection are kept on the stack.
+const COMPUTED: usize = 16;
+
+/// An aggregator's metrics over the event of one callsite.
+#[derive(Debug)]
+pub(super) struct BoundAggregator(Box<[BoundGroup]>);
+
+impl BoundAggregator {
+    pub(super) fn new(groups: Box<[BoundGroup]>) -> Self {
+        Self(groups)
+    }
+}
+
+impl Bound for BoundAggregator {
+    #[inline]
+    fn handle(&self, event: &Event<'_>) {
+        let shard = cells::local();
+        for group in &self.0 {
+            group.handle(shard, event);
+        }
+    }
+
+    // What users wrote is caught where it is called, so that one bad closure never takes all metrics away.
+    fn cannot_panic(&self) -> bool {
+        true
+    }
+}
+
+/// The metrics of one projection over the event of one callsite.
+pub(crate) struct BoundGroup {
+    pub(super) group: Arc<Group>,
+    way: Way,
+    tags: Box<[BoundTag]>,
+    /// The same where no tag is computed: positions, those of absent tags beyond the last.
+    positions: Box<[usize]>,
+    pub(super) steps: Box<[Step]>,
+    /// The steps whose metrics have exemplars.
+    pub(super) sampled: Box<[usize]>,
+    /// What is missing from every event of this callsite.
+    missing: Box<[Arc<Compiled>]>,
+    rule: Option<Rule>,
+}
+
+/// How much has to be done for an event.
+enum Way {
+    /// All metrics have their value, and no tag is absent or computed: if all are text, nothing is written out.
+    Texts,
+    /// The same, and each tag is of a closed set.
+    Closed(Closed),
+    /// No code of users runs.
+    General,
+    /// The same, but that samplers of exemplars do, when the event is counted.
+    Sampled,
+    UserCode,
+}
+
+impl std::fmt::Debug for BoundGroup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundGroup").field("group", &self.group).field("steps", &self.steps.len()).finish()
+    }
+}
+
+enum BoundTag {
+    At(usize),
+    Absent,
+    Computed(ComputeTag),
+}
+
+impl Group {
+    pub(crate) fn bind(self: &Arc<Self>, metadata: &'static Metadata) -> BoundGroup {
+        let tags = self.key.tags.iter().map(|tag| match &tag.source {
+            TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
+            TagSource::Computed(compute) => BoundTag::Computed(Arc::clone(compute)),
+        });
+        let tags: Box<[BoundTag]> = tags.collect();
+        let position = |tag: &BoundTag| if let BoundTag::At(position) = tag { *position } else { usize::MAX };
+        let positions: Box<[usize]> = tags.iter().map(position).collect();
+        let (steps, missing) = step::bind_all(&self.metrics, metadata);
+
+        let computes_tag = tags.iter().any(|tag| matches!(tag, BoundTag::Computed(_)));
+        let computes_value = steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
+        let is_whole = missing.is_empty() && !steps.is_empty() && tags.iter().all(|tag| matches!(tag, BoundTag::At(_)));
+        let sampled: Box<[usize]> = (0..steps.len()).filter(|at| steps[*at].is_sampled()).collect();
+        let way = if self.key.rule.is_some() || computes_tag || computes_value {
+            Way::UserCode
+        } else if !sampled.is_empty() {
+            Way::Sampled
+        } else if is_whole {
+            Closed::new(&positions, metadata, &self.projection).map_or(Way::Texts, Way::Closed)
+        } else {
+            Way::General
+        };
+        let rule = self.key.rule.clone();
+        BoundGroup { group: Arc::clone(self), way, tags, positions, steps, sampled, missing, rule }
+    }
+}
+
+/// The tags of an event that a projection keeps, where they are.
+struct Chosen<'e> {
+    positions: &'e [usize],
+    values: &'e [Value<'e>],
+}
+
+impl Texts for Chosen<'_> {
+    #[inline(always)]
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.positions.iter().map(|position| match self.values.get(*position) {
+            Some(Value::Str(text)) => *text,
+            // There is none: then there is no mark either.
+            _ => "",
+        })
+    }
+
+    #[inline(always)]
+    fn mark(&self, seed: Seed) -> Option<Mark> {
+        let mut marker = Marker::new(seed);
+        for position in self.positions {
+            let Some(Value::Str(text)) = self.values.get(*position) else { return None };
+            marker.add(text);
+        }
+        Some(marker.finish())
+    }
+}
+
+impl BoundGroup {
+    #[inline(always)]
+    fn handle(&self, shard: &Shard, event: &Event<'_>) {
+        match &self.way {
+            Way::Texts => {
+                let section = shard.section.enter();
+                let texts = Chosen { positions: &self.positions, values: event.tag_values() };
+                if let Some(first) = self.group.projection.known(&texts) {
+                    return self.record(shard, event, first, &[]);
+                }
+                drop(section);
+                self.handle_any::<false>(shard, event);
+            }
+            Way::Closed(closed) => match closed.first_cell(event.tag_values()) {
+                Some(first) => self.record(shard, event, first, &[]),
+                None => self.handle_closed(closed, shard, event),
+            },
+            Way::General => self.handle_any::<false>(shard, event),
+            Way::Sampled => self.handle_any::<true>(shard, event),
+            Way::UserCode => self.handle_with_user_code(shard, event),
+        }
+    }
+
+    #[inline(never)]
+    fn handle_any<const SAMPLED: bool>(&self, shard: &Shard, event: &Event<'_>) {
+        self.skip_missing(shard);
+        if self.steps.is_empty() {
+            return;
+        }
+        let mut room = Room::new();
+        match room.texts(&self.positions, event.tag_values()) {
+            Some(texts) => self.record_texts::<SAMPLED>(shard, event, texts, &[]),
+            None => self.handle_many(shard, event),
+        }
+    }
+
+    /// For more tags than there is room for.
+    #[cold]
+    #[inline(never)]
+    fn handle_many(&self, shard: &Shard, event: &Event<'_>) {
+        let mut key = KeyBuffer::new();
+        let _ = self.select(event, &mut key);
+        let mut rest = key.bytes();
+        let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
+        self.record_texts::<true>(shard, event, &texts, &[]);
+    }
+
+    /// For a series that was not seen here before, or a tag that is none of its declared values.
+    #[cold]
+    #[inline(never)]
+    fn handle_closed(&self, closed: &Closed, shard: &Shard, event: &Event<'_>) {
+        let mut room = Room::new();
+        match room.texts(&self.positions, event.tag_values()) {
+            Some(texts) => {
+                closed.look_up(event.tag_values(), texts, shard, &self.group.projection);
+                self.record_texts::<false>(shard, event, texts, &[]);
+            }
+            None => self.handle_many(shard, event),
+        }
+    }
+
+    #[inline]
+    fn skip_missing(&self, shard: &Shard) {
+        for metric in &self.missing {
+            metric.miss(shard);
+        }
+    }
+
+    /// Runs what users wrote before anything is looked up, so that none of it runs within a section.
+    #[cold]
+    #[inline(never)]
+    fn handle_with_user_code(&self, shard: &Shard, event: &Event<'_>) {
+        let mut key = KeyBuffer::new();
+        let mut on_stack = [None; COMPUTED];
+        let mut on_heap = Vec::new();
+        let computed = if self.steps.len() <= COMPUTED {
+            &mut on_stack[..self.steps.len()]
+        } else {
+            on_heap.resize(self.steps.len(), None);
+            &mut on_heap[..]
+        };
+        let selected = catch_unwind(AssertUnwindSafe(|| self.select(event, &mut key)));
+        for (step, computed) in self.steps.iter().zip(&mut *computed) {
+            if let (ValueSource::Computed(compute, _), Ok(true)) = (&step.value, &selected) {
+                // A value that could not be computed is as invalid as one that is not a number.
+                *computed = catch_unwind(AssertUnwindSafe(|| compute(event))).unwrap_or(Some(Number::F64(f64::NAN)));
+            }
+        }
+        match selected {
+            Ok(true) => {
+                self.skip_missing(shard);
+                if !self.steps.is_empty() {
+                    let (mut on_stack, mut on_heap, mut rest) = ([""; TAGS], Vec::new(), key.bytes());
+                    let texts = if self.tags.len() <= TAGS {
+                        &mut on_stack[..self.tags.len()]
+                    } else {
+                        on_heap.resize(self.tags.len(), "");
+                        &mut on_heap[..]
+                    };
+                    texts.iter_mut().for_each(|text| *text = take_value(&mut rest).unwrap_or_default());
+                    self.record_texts::<true>(shard, event, texts, computed);
+                }
+            }
+            Ok(false) => {}
+            Err(_) => self.steps.iter().for_each(|step| step.metric.reject(shard)),
+        }
+    }
+
+    /// Whether the rule lets the event pass; if so, writes the key of its series. Runs what users wrote.
+    pub(crate) fn select(&self, event: &Event<'_>, key: &mut KeyBuffer) -> bool {
+        if self.rule.as_ref().is_some_and(|rule| !(rule.0)(event)) {
+            return false;
+        }
+        let mut text = TextBuffer::new();
+        let mut computed = String::new();
+        for tag in &self.tags {
+            match tag {
+                BoundTag::At(position) => key.push(event.tag_at(*position).text(&mut text)),
+                BoundTag::Absent => key.push(""),
+                BoundTag::Computed(compute) => {
+                    computed.clear();
+                    compute(event, &mut computed);
+                    key.push(&computed);
+                }
+            }
+        }
+        true
+    }
+
+    /// Looks the series up once, and gives each metric its value; and its exemplar, if it is due for one.
+    fn record_texts<const SAMPLED: bool>(
+        &self,
+        shard: &Shard,
+        event: &Event<'_>,
+        texts: &[&str],
+        computed: &[Option<Number>],
+    ) {
+        // The section is left when the cells are written.
+        let (first, section) = self.group.projection.series(shard, texts);
+        self.record(shard, event, first, computed);
+        if SAMPLED && !self.sampled.is_empty() {
+            self.take_exemplars(shard, event, texts, computed, first, section);
+        }
+    }
+
+    /// Gives each metric its value, in the series whose cells begin at `first`.
+    #[inline(always)]
+    fn record(&self, shard: &Shard, event: &Event<'_>, first: u32, computed: &[Option<Number>]) {
+        let moment = Moment::new(&self.group.clock);
+        let cells = self.group.projection.touched(shard, first);
+        step::record_all(&self.steps, shard, cells, event, &moment, computed);
+    }
+}

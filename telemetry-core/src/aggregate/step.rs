@@ -1,0 +1,144 @@
+//! One metric's part of an event: where its value comes from, and how its instrument gets it.
+
+use std::sync::Arc;
+
+use crate::cells::{RowCells, Shard};
+use crate::event::{Event, Metadata};
+use crate::instrument::{Instrument, Moment, Scale};
+use crate::metric::{Compiled, ComputeValue};
+use crate::value::Number;
+
+use super::Member;
+
+pub(super) struct Step {
+    pub(super) metric: Arc<Compiled>,
+    pub(super) value: ValueSource,
+    /// Of a counter whose events a distribution counts in its buckets: that step's bit, else zero.
+    counted_by: u64,
+    /// This step's own bit.
+    bit: u64,
+}
+
+pub(crate) enum ValueSource {
+    /// Every event is one, in the cell at this offset.
+    CountOne(u32),
+    /// Every event is one.
+    One,
+    /// An event that carries the measurement is one.
+    OneIf(usize),
+    At(usize, Scale),
+    Computed(ComputeValue, Scale),
+}
+
+/// The steps of the metrics that have a value at a callsite, and the metrics that never have one there.
+pub(super) fn bind_all(members: &[Member], metadata: &'static Metadata) -> (Box<[Step]>, Box<[Arc<Compiled>]>) {
+    let (mut steps, mut missing) = (Vec::new(), Vec::new());
+    for member in members {
+        match member.bind(metadata) {
+            Some(value) => steps.push(Step { metric: Arc::clone(&member.compiled), value, counted_by: 0, bit: 0 }),
+            None => missing.push(Arc::clone(&member.compiled)),
+        }
+    }
+    // A counter comes after the distribution whose buckets it shares.
+    steps.sort_by_key(|step| matches!(step.metric.instrument(), Instrument::Counter(_)));
+    for at in 0..steps.len() {
+        let Instrument::Counter(counter) = steps[at].metric.instrument() else { continue };
+        let by = counter.fused.and_then(|fused| {
+            steps.iter().position(|step| match step.metric.instrument() {
+                Instrument::Distribution(histogram) => histogram.buckets() == fused,
+                _ => false,
+            })
+        });
+        steps[at].counted_by = by.map_or(0, bit);
+    }
+    for (at, step) in steps.iter_mut().enumerate() {
+        step.bit = bit(at);
+    }
+    (steps.into(), missing.into())
+}
+
+/// A step's bit in what was recorded of an event; those beyond 64 have none, and are never relied on.
+fn bit(step: usize) -> u64 {
+    u32::try_from(step).ok().and_then(|step| 1_u64.checked_shl(step)).unwrap_or(0)
+}
+
+impl Member {
+    /// Where the value comes from at a callsite; `None` if it never has one.
+    pub(crate) fn bind(&self, metadata: &'static Metadata) -> Option<ValueSource> {
+        let is_count = matches!(self.compiled.instrument(), Instrument::Counter(_));
+        if let Some(compute) = &self.compute {
+            return Some(ValueSource::Computed(Arc::clone(compute), *self.compiled.own_scale()));
+        }
+        let Some(measurement) = &self.measurement else {
+            return Some(match self.compiled.instrument() {
+                Instrument::Counter(counter) => ValueSource::CountOne(counter.offset),
+                _ => ValueSource::One,
+            });
+        };
+        let at = metadata.measurement(measurement)?;
+        if is_count {
+            return Some(ValueSource::OneIf(at));
+        }
+        // A unit that does not convert is as good as no measurement.
+        Scale::new(metadata.measurements()[at].unit, self.compiled.unit()).map(|scale| ValueSource::At(at, scale))
+    }
+}
+
+/// Gives each metric its value; `computed` are those of the steps that compute theirs.
+#[inline(always)]
+pub(super) fn record_all(
+    steps: &[Step],
+    shard: &Shard,
+    cells: RowCells<'_>,
+    event: &Event<'_>,
+    moment: &Moment<'_>,
+    computed: &[Option<Number>],
+) {
+    let mut recorded = 0;
+    for (at, step) in steps.iter().enumerate() {
+        if recorded & step.counted_by != 0 {
+            continue;
+        }
+        if let ValueSource::CountOne(offset) = step.value {
+            cells.add(offset, 1);
+            continue;
+        }
+        let computed = computed.get(at).copied().flatten();
+        if step.record(shard, cells, event, computed, moment) {
+            recorded |= step.bit;
+        }
+    }
+}
+
+impl Step {
+    /// Gives the metric its value; false if it has none, or can't take it, which is counted.
+    // A function of its own: see `Projection::known`.
+    #[inline(never)]
+    fn record(
+        &self,
+        shard: &Shard,
+        cells: RowCells<'_>,
+        event: &Event<'_>,
+        computed: Option<Number>,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let (number, scale) = match &self.value {
+            ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
+            ValueSource::One | ValueSource::CountOne(_) => (Some(Number::U64(1)), self.metric.own_scale()),
+            ValueSource::OneIf(position) => {
+                (event.measurement_at(*position).map(|_| Number::U64(1)), self.metric.own_scale())
+            }
+            ValueSource::Computed(_, scale) => (computed, scale),
+        };
+        let Some(number) = number else {
+            self.metric.miss(shard);
+            return false;
+        };
+        let instrument = self.metric.instrument();
+        let taken = scale.apply(number).is_some_and(|value| instrument.record(cells, value, moment));
+        if !taken {
+            self.metric.reject(shard);
+        }
+        taken
+    }
+}
