@@ -89,6 +89,8 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
+//! - `tracing`: spans and events of the crate `tracing` become events, and the other way; tags and exemplars from spans:
+//!   `tracing`.
 //! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -140,6 +142,11 @@ mod series;
 
 mod clock;
 mod sync;
+
+// Beside `tracing`.
+#[cfg(feature = "tracing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+pub mod tracing;
 
 // For tests of an application.
 #[cfg(feature = "test-util")]

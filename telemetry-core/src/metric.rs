@@ -136,6 +136,8 @@ impl fmt::Debug for Rule {
 
 /// Writes the value of a computed tag.
 pub(crate) type ComputeTag = Arc<dyn Fn(&Event<'_>, &mut String) + Send + Sync>;
+/// Hands over the text of a tag that lies around the event.
+pub(crate) type ContextTag = Arc<dyn Fn(&mut dyn FnMut(&str)) + Send + Sync>;
 /// Computes a measurement.
 pub(crate) type ComputeValue = Arc<dyn Fn(&Event<'_>) -> Option<Number> + Send + Sync>;
 
@@ -143,6 +145,7 @@ pub(crate) type ComputeValue = Arc<dyn Fn(&Event<'_>) -> Option<Number> + Send +
 pub(crate) enum TagSource {
     Named(String),
     Computed(ComputeTag),
+    Context(ContextTag),
 }
 
 #[derive(Clone)]
@@ -268,6 +271,31 @@ impl Metric {
         compute: impl Fn(&Event<'_>, &mut String) + Send + Sync + 'static,
     ) -> Self {
         self.tags.push(TagChoice { label: label.into(), source: TagSource::Computed(Arc::new(compute)) });
+        self
+    }
+
+    /// Adds a label whose value lies around the event: the tenant of a request, the job that a worker runs. `context` hands
+    /// it to the function that it is given, without a copy; what it does not hand over is no label.
+    ///
+    /// It runs on the emitting thread, as [`Metric::computed_tag`] does. When it panics, the event is not counted, and the
+    /// metric counts it as invalid.
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use telemetry_core::metric::counter;
+    ///
+    /// thread_local!(static TENANT: RefCell<String> = RefCell::default());
+    ///
+    /// let by_tenant = counter("http.server.request.stop.count")
+    ///     .context_tag("tenant", |take| TENANT.with_borrow(|tenant| take(tenant)));
+    /// # let _ = by_tenant;
+    /// ```
+    pub fn context_tag(
+        mut self,
+        label: impl Into<String>,
+        context: impl Fn(&mut dyn FnMut(&str)) + Send + Sync + 'static,
+    ) -> Self {
+        self.tags.push(TagChoice { label: label.into(), source: TagSource::Context(Arc::new(context)) });
         self
     }
 

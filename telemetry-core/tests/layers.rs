@@ -30,7 +30,7 @@ const METRICS: &[&str] = &[
     "series",
 ];
 /// What turns events into metrics, and what tells of that.
-const BOTH: &[&str] = &["aggregate", "explain", "console", "unlocked"];
+const BOTH: &[&str] = &["aggregate", "explain", "console", "unlocked", "tracing"];
 
 /// Which modules a module may name.
 fn allowed(module: &str) -> BTreeSet<&'static str> {

@@ -16,7 +16,7 @@ use crate::event::{Event, Metadata};
 use crate::handler::Bound;
 use crate::instrument::Moment;
 use crate::key::{KeyBuffer, Mark, Marker, Seed, Texts, take_value};
-use crate::metric::{Compiled, ComputeTag, Rule, TagSource};
+use crate::metric::{Compiled, ComputeTag, ContextTag, Rule, TagSource};
 use crate::value::{Number, TextBuffer, Value};
 
 use super::Group;
@@ -90,6 +90,7 @@ enum BoundTag {
     At(usize),
     Absent,
     Computed(ComputeTag),
+    Context(ContextTag),
 }
 
 impl Group {
@@ -97,13 +98,14 @@ impl Group {
         let tags = self.key.tags.iter().map(|tag| match &tag.source {
             TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
             TagSource::Computed(compute) => BoundTag::Computed(Arc::clone(compute)),
+            TagSource::Context(context) => BoundTag::Context(Arc::clone(context)),
         });
         let tags: Box<[BoundTag]> = tags.collect();
         let position = |tag: &BoundTag| if let BoundTag::At(position) = tag { *position } else { usize::MAX };
         let positions: Box<[usize]> = tags.iter().map(position).collect();
         let (steps, missing) = step::bind_all(&self.metrics, metadata);
 
-        let computes_tag = tags.iter().any(|tag| matches!(tag, BoundTag::Computed(_)));
+        let computes_tag = tags.iter().any(|tag| matches!(tag, BoundTag::Computed(_) | BoundTag::Context(_)));
         let computes_value = steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
         let is_whole = missing.is_empty() && !steps.is_empty() && tags.iter().all(|tag| matches!(tag, BoundTag::At(_)));
         let sampled: Box<[usize]> = (0..steps.len()).filter(|at| steps[*at].is_sampled()).collect();
@@ -271,6 +273,18 @@ impl BoundGroup {
                     computed.clear();
                     compute(event, &mut computed);
                     key.push(&computed);
+                }
+                BoundTag::Context(context) => {
+                    // The first text counts; without one there is no label.
+                    let mut is_taken = false;
+                    context(&mut |text| {
+                        if !std::mem::replace(&mut is_taken, true) {
+                            key.push(text);
+                        }
+                    });
+                    if !is_taken {
+                        key.push("");
+                    }
                 }
             }
         }

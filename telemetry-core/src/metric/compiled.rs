@@ -106,6 +106,7 @@ impl PartialEq for ProjectionKey {
                     && match (&a.source, &b.source) {
                         (TagSource::Named(a), TagSource::Named(b)) => a == b,
                         (TagSource::Computed(a), TagSource::Computed(b)) => Arc::ptr_eq(a, b),
+                        (TagSource::Context(a), TagSource::Context(b)) => Arc::ptr_eq(a, b),
                         _ => false,
                     }
             });
@@ -151,7 +152,7 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
-        let computed = metric.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
+        let computed = metric.tags.iter().any(|tag| !matches!(tag.source, TagSource::Named(_)));
         if computed
             || metric.event.is_some()
             || metric.compute.is_some()
