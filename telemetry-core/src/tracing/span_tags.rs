@@ -144,11 +144,7 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let declared = span.metadata().fields();
-        // A span that declares none has the node of the span around it, which is not its own to write to.
-        if !self.0.0.fields.iter().any(|allowed| declared.field(allowed.field.as_str()).is_some()) {
-            return;
-        }
+        // What a span does not declare can't be recorded, so a node that is shared with the span around is not written to.
         let node = span.extensions().get::<Nodes>().and_then(|nodes| nodes.of(self.0.0.id).cloned());
         if let Some(node) = node {
             self.visit(|at, value| node.set(at, value.into_text()), |visit| values.record(visit));
