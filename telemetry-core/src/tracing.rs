@@ -58,7 +58,7 @@ pub use layer::EventLayer;
 pub use log::Log;
 pub use rule::{Rule, RuleError};
 pub use span_tags::{SpanTags, SpanTagsLayer};
-pub use trace::{Trace, TraceLayer, Traces};
+pub use trace::{Trace, TraceLayer, TracedSpan, Traces};
 
 /// Numbers the layers of this process, so that each knows its own among what spans carry.
 fn next_id() -> u64 {

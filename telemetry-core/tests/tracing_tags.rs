@@ -353,7 +353,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Tracer {
 }
 
 fn traces() -> Traces {
-    Traces::new(|extensions| extensions.get::<Ids>().map(|ids| ids.0))
+    Traces::new(|span| span.with_extensions(|extensions| extensions.get::<Ids>().map(|ids| ids.0)))
 }
 
 #[test]

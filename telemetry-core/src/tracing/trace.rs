@@ -25,9 +25,9 @@ pub struct Trace {
 
 /// Finds the trace that a thread is in, for exemplars.
 ///
-/// Whoever traces keeps the ids with the spans of `tracing`, in their extensions, each in a form of its own, that of
-/// OpenTelemetry with a new major version every few months. So the application says how to read them: then no version of
-/// anything is forced upon it, and the ids may be anybody's.
+/// Whoever traces keeps the ids with the spans of `tracing`, each in a form of its own, that of OpenTelemetry with a new
+/// incompatible version every few months. So the application says how to read them: then no version of anything is forced
+/// upon it, and the ids may be anybody's.
 ///
 /// ```
 /// use telemetry_core::metric::counter;
@@ -36,22 +36,75 @@ pub struct Trace {
 /// /// What some layer of the application keeps with a span.
 /// struct Ids { trace: u128, span: u64 }
 ///
-/// let traces = Traces::new(|extensions| {
-///     let ids = extensions.get::<Ids>()?;
-///     Some(Trace { trace_id: ids.trace, span_id: ids.span, is_sampled: true })
+/// let traces = Traces::new(|span| {
+///     span.with_extensions(|extensions| {
+///         let ids = extensions.get::<Ids>()?;
+///         Some(Trace { trace_id: ids.trace, span_id: ids.span, is_sampled: true })
+///     })
 /// });
 /// let traced = counter("shop.checkout.count").exemplars(&traces.sampler());
 /// # let _ = traced;
 /// // tracing_subscriber::registry().with(traces.layer()).init();
 /// ```
+///
+/// With `tracing-opentelemetry`, whose data are private to it, [`TracedSpan`] has what it asks for:
+///
+/// ```text
+/// let traces = Traces::new(|span| {
+///     let context = tracing_opentelemetry::get_otel_context(span.id(), span.dispatch())?;
+///     let ids = context.span().span_context().clone();
+///     Some(Trace {
+///         trace_id: u128::from_be_bytes(ids.trace_id().to_bytes()),
+///         span_id: u64::from_be_bytes(ids.span_id().to_bytes()),
+///         is_sampled: ids.is_sampled(),
+///     })
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Traces(Arc<Inner>);
 
-/// Looks at the extensions of a span, and of those around it until one has what is looked for.
-type LookUp = fn(&Dispatch, &Id, &mut dyn FnMut(&Extensions<'_>) -> bool);
+/// Sees what layers keep with a span.
+type ReadExtensions<'r> = &'r mut dyn FnMut(&Extensions<'_>);
 
-/// Finds a trace in the extensions of a span.
-type Extract = Box<dyn Fn(&Extensions<'_>) -> Option<Trace> + Send + Sync>;
+/// A span whose trace is asked for.
+pub struct TracedSpan<'a> {
+    id: Id,
+    dispatch: &'a Dispatch,
+    extensions: &'a dyn Fn(ReadExtensions<'_>),
+}
+
+impl fmt::Debug for TracedSpan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracedSpan").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl TracedSpan<'_> {
+    /// The span's id in its subscriber.
+    #[must_use]
+    pub const fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The subscriber.
+    #[must_use]
+    pub const fn dispatch(&self) -> &Dispatch {
+        self.dispatch
+    }
+
+    /// Shows what layers keep with the span. It is locked meanwhile: `read` must not come back to it.
+    pub fn with_extensions<R>(&self, read: impl FnOnce(&Extensions<'_>) -> Option<R>) -> Option<R> {
+        let (mut read, mut result) = (Some(read), None);
+        (self.extensions)(&mut |extensions| result = read.take().and_then(|read| read(extensions)));
+        result
+    }
+}
+
+/// Shows a span, and those around it, until one has what is looked for.
+type LookUp = fn(&Dispatch, &Id, &mut dyn FnMut(&TracedSpan<'_>) -> bool);
+
+/// Finds the trace of a span.
+type Extract = Box<dyn Fn(&TracedSpan<'_>) -> Option<Trace> + Send + Sync>;
 
 struct Inner {
     extract: Extract,
@@ -67,9 +120,9 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Traces that `extract` finds in the extensions of a span. It is asked for the span that the thread is in, then for
-    /// those around it, until it finds one. The extensions are locked meanwhile: it must not write to them.
-    pub fn new(extract: impl Fn(&Extensions<'_>) -> Option<Trace> + Send + Sync + 'static) -> Self {
+    /// Traces that `extract` finds. It is asked for the span that the thread is in, then for those around it, until it finds
+    /// one.
+    pub fn new(extract: impl Fn(&TracedSpan<'_>) -> Option<Trace> + Send + Sync + 'static) -> Self {
         let extract: Extract = Box::new(extract);
         Self(Arc::new(Inner { extract, look_up: OnceLock::new(), dispatch: OnceLock::new() }))
     }
@@ -87,8 +140,8 @@ impl Traces {
         let dispatch = self.0.dispatch.get()?.upgrade()?;
         let id = current::focus().or_else(|| dispatch.current_span().id().cloned())?;
         let mut found = None;
-        look_up(&dispatch, &id, &mut |extensions| {
-            found = (self.0.extract)(extensions);
+        look_up(&dispatch, &id, &mut |span| {
+            found = (self.0.extract)(span);
             found.is_some()
         });
         found
@@ -125,13 +178,16 @@ where
     }
 }
 
-fn look_up<S>(dispatch: &Dispatch, id: &Id, see: &mut dyn FnMut(&Extensions<'_>) -> bool)
+fn look_up<S>(dispatch: &Dispatch, id: &Id, see: &mut dyn FnMut(&TracedSpan<'_>) -> bool)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let span = dispatch.downcast_ref::<S>().and_then(|subscriber| subscriber.span(id));
     if let Some(span) = span {
         // From the span itself outwards.
-        let _ = span.scope().any(|span| see(&span.extensions()));
+        let _ = span.scope().any(|span| {
+            let extensions = |read: ReadExtensions<'_>| read(&span.extensions());
+            see(&TracedSpan { id: span.id(), dispatch, extensions: &extensions })
+        });
     }
 }
