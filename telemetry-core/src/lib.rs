@@ -173,6 +173,13 @@ pub use value::{Measurement, Number, TagValue, Value};
 #[cfg(feature = "derive")]
 pub use telemetry_macros::{Event, TagValue, instrument};
 
+/// What the documents of the repository show with features of this crate is compiled and run.
+#[cfg(all(doctest, feature = "tracing"))]
+mod documents {
+    #[doc = include_str!("../../docs/tracing.md")]
+    mod tracing {}
+}
+
 /// What the macros expand to; nothing here is for anybody else.
 #[doc(hidden)]
 pub mod __private {
