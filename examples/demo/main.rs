@@ -100,7 +100,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ends with the time, with Ctrl-C, or when a supervisor asks for it; from this call on, no signal kills the process.
+/// What a process exits with that was asked twice to end, and did not finish what was under way.
+const INTERRUPTED: i32 = 130;
+
+/// Ends with the time, with Ctrl-C, or when a supervisor asks for it; from this call on, no signal kills the process, but
+/// who asks a second time is not made to wait.
 fn end(seconds: Option<u64>) -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let (mut interrupt, mut terminate) = {
@@ -120,6 +124,14 @@ fn end(seconds: Option<u64>) -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        #[cfg(unix)]
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(INTERRUPTED);
+        });
         #[cfg(not(unix))]
         tokio::select! {
             () = time => {}

@@ -144,6 +144,26 @@ fn a_signal_ends_it_gracefully() {
     }
 }
 
+/// What is under way is waited for, but not by whoever asks twice.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    use std::io::Write;
+    let demo = Demo::start(&["--no-traffic"]);
+    let mut order = std::net::TcpStream::connect(demo.service).unwrap();
+    order.write_all(b"POST /products/mug/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n").unwrap();
+    let is_answering = |body: &str| value(body, "http_server_requests_in_flight") == Some(1.0);
+    get_until(demo.listen, "/metrics", TEXT, |response| is_answering(&response.body));
+    demo.program.signal("TERM");
+    // The first is being obeyed when nobody is let in any more.
+    let start = std::time::Instant::now();
+    while std::net::TcpStream::connect(demo.service).is_ok() {
+        assert!(start.elapsed() < telemetry_testkit::client::LONG, "it still accepts");
+    }
+    demo.program.signal("TERM");
+    assert_eq!(demo.program.end().status.code(), Some(130));
+}
+
 /// T14, V6, X6: without traffic, a request is counted as what it was, and by every kind of metric.
 #[test]
 fn what_a_client_does_is_what_is_counted() {

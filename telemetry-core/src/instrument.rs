@@ -22,6 +22,8 @@ pub use window::{Window, WindowError};
 pub(crate) use counter::CounterCells;
 pub(crate) use exponential::ChunkTable;
 pub(crate) use gauge::GaugeCells;
+#[cfg(feature = "metrics")]
+pub(crate) use handle::Keeps;
 pub(crate) use handle::Kept;
 pub(crate) use histogram::HistogramCells;
 pub(crate) use quantity::{Quantity, Scale, UnitOfMetric};

@@ -89,6 +89,7 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
+//! - `metrics`: the facade of the crate `metrics`, both ways: see `facade`.
 //! - `tracing`: spans and events of the crate `tracing` become events, and the other way; tags and exemplars from spans:
 //!   `tracing`.
 //! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
@@ -123,6 +124,9 @@ mod aggregate;
 pub mod console;
 pub mod exemplar;
 pub mod explain;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod facade;
 pub mod metric;
 pub mod registry;
 

@@ -34,7 +34,7 @@ use crate::typed::{EventRef, MeasurementRef};
 use crate::unit::Unit;
 use crate::value::Number;
 
-pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile};
+pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile, label_fault};
 pub use error::{Fault, MetricError};
 pub(crate) use projection::project;
 

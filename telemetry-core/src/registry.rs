@@ -1,6 +1,8 @@
 //! The registry: every family, and the walk over them.
 
-use std::collections::HashMap;
+mod open;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, Weak};
@@ -15,6 +17,9 @@ use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Exemplars, Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
+use open::Open;
+pub use open::OpenInstruments;
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -36,11 +41,23 @@ struct Families {
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
     names: Option<NamePolicy>,
+    // By exposed name, the family that took it.
     taken: HashMap<String, String>,
+    defined: HashSet<String>,
+    sweepers: Vec<Weak<dyn Sweep>>,
 }
+
+/// Whether a walk shows a family.
+type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
 
 /// Tells under which names a family is exposed.
 type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
+
+/// Keeps handles of series, and lets go of those that nobody uses, so that the series can be forgotten.
+#[cfg_attr(not(feature = "metrics"), allow(dead_code))] // The facade does.
+pub(crate) trait Sweep: Send + Sync {
+    fn sweep(&self);
+}
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +72,8 @@ pub(crate) struct Entry {
     pub(crate) projection: Arc<Projection>,
     baselines: Arc<Baselines>,
     has_baselines: AtomicBool,
+    /// What is shown of a family that takes labels as they come.
+    open: Option<Arc<Open>>,
 }
 
 /// Series that were reset or removed, by first cell.
@@ -86,16 +105,32 @@ impl Entry {
         let baselines = Arc::<Baselines>::default();
         let forgets: Weak<Baselines> = Arc::downgrade(&baselines);
         projection.tell_of_forgotten(forgets);
-        Self { metric, projection, baselines, has_baselines: AtomicBool::new(false) }
+        Self { metric, projection, baselines, has_baselines: AtomicBool::new(false), open: None }
     }
 
-    fn labels<'a>(&'a self, row: Row) -> Labels<'a> {
+    /// A family that takes labels as they come.
+    fn open(metric: Arc<Compiled>, projection: Arc<Projection>, open: Arc<Open>) -> Self {
+        Self { open: Some(open), ..Self::new(metric, projection) }
+    }
+
+    /// What is shown of an open family now.
+    fn shown(&self) -> Option<Arc<Family>> {
+        self.open.as_deref().map(Open::family)
+    }
+
+    /// The labels of a row; `None` if it has more of them than are shown.
+    #[inline]
+    fn labels<'a>(&'a self, row: Row, shown: Option<&'a Family>) -> Option<Labels<'a>> {
         if row.flags() & OVERFLOW != 0 {
-            return Labels::from_pairs(&[("otel_metric_overflow", "true")]);
+            return Some(Labels::from_pairs(&[("otel_metric_overflow", "true")]));
         }
         // SAFETY: the walk that gave the row keeps its chunk, and it outlives the visit.
         let key = unsafe { row.key() };
-        Labels::from_row(self.projection.labels(), key, row.flags() & UNCLEAN == 0)
+        let clean = row.flags() & UNCLEAN == 0;
+        match shown {
+            None => Some(Labels::from_row(self.projection.labels(), key, clean)),
+            Some(family) => Labels::from_open_row(family.label_names(), key, clean),
+        }
     }
 }
 
@@ -186,7 +221,9 @@ impl Registry {
         let mut families = self.lock();
         let mut taken = HashMap::new();
         for entry in families.entries.iter() {
-            claim(&mut taken, entry.metric.family(), names(entry.metric.family()))?;
+            let shown = entry.shown();
+            let family = shown.as_deref().unwrap_or(entry.metric.family());
+            claim(&mut taken, family, names(family))?;
         }
         families.taken = taken;
         families.names = Some(Box::new(names));
@@ -196,21 +233,37 @@ impl Registry {
     /// Enters families, all or none.
     pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = families.taken.clone();
+        let mut claimed: Vec<(String, String)> = Vec::new();
         for (at, entry) in entries.iter().enumerate() {
-            let family = entry.metric.family();
-            let known = families.entries.iter().map(|entry| &entry.metric);
-            let same = |metric: &Arc<Compiled>| metric.family().name() == family.name();
-            if known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
+            let shown = entry.shown();
+            let family = shown.as_deref().unwrap_or(entry.metric.family());
+            let mut before = entries[..at].iter().map(|entry| entry.metric.family().name());
+            if families.defined.contains(family.name()) || before.any(|name| name == family.name()) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
-            if let Some(names) = &families.names {
-                claim(&mut taken, family, names(family))?;
+            for name in families.names.as_ref().map_or_else(Vec::new, |names| names(family)) {
+                let before = claimed.iter().find(|(claimed, _)| *claimed == name).map(|(_, other)| other);
+                if let Some(other) = families.taken.get(&name).or(before)
+                    && other != family.name()
+                {
+                    return Err(MetricError::new(
+                        family.name(),
+                        Fault::Collision { other: other.clone(), exposed: name },
+                    ));
+                }
+                claimed.push((name, family.name().to_owned()));
             }
         }
-        families.taken = taken;
+        families.taken.extend(claimed);
+        families.defined.extend(entries.iter().map(|entry| entry.metric.family().name().to_owned()));
         Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
         Ok(())
+    }
+
+    /// Has handles let go before idle series are looked for.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn sweeper(&self, sweeper: Weak<dyn Sweep>) {
+        self.lock().sweepers.push(sweeper);
     }
 
     fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
@@ -226,8 +279,10 @@ impl Registry {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            wanted: None,
             next: 0,
             walk: None,
+            shown: None,
             reader: Reader::new(),
             scratch: Scratch::default(),
             exemplars: exemplar::Scratch::default(),
@@ -236,6 +291,8 @@ impl Registry {
 
     /// Hides and forgets idle series now; a scrape does so by itself.
     pub fn sweep(&self) {
+        let sweepers: Vec<_> = self.lock().sweepers.iter().filter_map(Weak::upgrade).collect();
+        sweepers.iter().for_each(|sweeper| sweeper.sweep());
         for entry in self.entries().iter() {
             // The families of one projection follow each other or not; a second sweep finds nothing to do.
             entry.projection.sweep();
@@ -260,10 +317,10 @@ impl Registry {
         for entry in entries.iter().filter(|entry| entry.metric.family().name() == name) {
             let mut walk = entry.projection.walk();
             let mut reader = Reader::new();
+            let shown = entry.shown();
             while let Some(row) = walk.next() {
-                let has = |wanted: &(&str, &str)| {
-                    entry.labels(row).iter().any(|label| label == *wanted) || wanted.1.is_empty()
-                };
+                let Some(own) = entry.labels(row, shown.as_deref()) else { continue };
+                let has = |wanted: &(&str, &str)| own.iter().any(|label| label == *wanted) || wanted.1.is_empty();
                 if labels.iter().all(has) {
                     let first = row.first_cell();
                     let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
@@ -301,8 +358,11 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
+    /// What is shown of the family at hand, if it is open.
+    shown: Option<Arc<Family>>,
     reader: Reader,
     scratch: Scratch,
     exemplars: exemplar::Scratch,
@@ -318,13 +378,33 @@ impl fmt::Debug for Scrape {
 }
 
 impl Scrape {
+    /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
+    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
+        self.wanted = Some(Box::new(wanted));
+        self
+    }
+
+    /// Takes the sources off this walk, for whoever reads them in a way of their own: on another thread, say, since a
+    /// source is code of users and may hang.
+    pub fn take_sources(&mut self) -> Arc<Vec<Arc<dyn Source>>> {
+        std::mem::take(&mut self.sources)
+    }
+
     /// Shows some more series; false when there are no more.
     pub fn step(&mut self, visitor: &mut impl Visit) -> bool {
         let Some(entry) = self.entries.get(self.next).map(Arc::clone) else {
             return self.step_source(visitor);
         };
+        if self.walk.is_none() && self.wanted.as_ref().is_some_and(|wanted| !wanted(entry.metric.family())) {
+            self.next += 1;
+            return true;
+        }
         let walk = self.walk.get_or_insert_with(|| {
-            visitor.family(entry.metric.family());
+            // Before the walk: rows that come with yet more labels are for the next scrape.
+            self.shown = entry.shown();
+            visitor.family(self.shown.as_deref().unwrap_or(entry.metric.family()));
             // What was taken off for the last family is not this one's, though both may count by the same buckets.
             self.reader.take_off(None);
             entry.projection.walk()
@@ -345,11 +425,12 @@ impl Scrape {
             let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
             if let Some(sample) = sample {
                 let created = Some(entry.projection.created(row));
+                let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
                 let exemplars = match entry.metric.exemplars() {
                     Some(kept) => kept.place.read(row.first_cell(), &mut self.exemplars),
                     None => Exemplars::default(),
                 };
-                visitor.series(&Series { labels: entry.labels(row), created, sample, exemplars });
+                visitor.series(&Series { labels, created, sample, exemplars });
             }
         }
         true
@@ -443,8 +524,7 @@ impl Skipped<'_> {
 }
 
 fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    let (labels, exemplars) = (Labels::from_pairs(labels), Exemplars::default());
-    visitor.series(&Series { labels, created: None, sample, exemplars });
+    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
 }
 
 /// An instrument of one series that code holds; sealed.

@@ -37,6 +37,11 @@ impl<V: Visit + ?Sized> Visit for &mut V {
 pub trait Source: Send + Sync {
     /// Shows the figures of now, whole families at a time.
     fn collect(&self, visitor: &mut dyn Visit);
+
+    /// What to call this source where it is told that it could not be read; the name of its type unless it has another.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// One series at the moment of the walk.
@@ -50,6 +55,14 @@ pub struct Series<'a> {
     pub sample: Sample<'a>,
     /// Some of the events that made them: of a total at most one, of a histogram at most one for each bucket.
     pub exemplars: Exemplars<'a>,
+}
+
+impl<'a> Series<'a> {
+    /// A series of which nobody knows when it came to be, without exemplars.
+    #[must_use]
+    pub const fn new(labels: Labels<'a>, sample: Sample<'a>) -> Self {
+        Self { labels, created: None, sample, exemplars: Exemplars::from_slice(&[]) }
+    }
 }
 
 /// One of the events that made a total or a bucket.
@@ -148,6 +161,12 @@ enum Form<'a> {
         key: &'a [u8],
         clean: bool,
     },
+    /// The same, with fewer values than names perhaps: those of the last names are empty.
+    OpenRow {
+        names: &'a [Arc<str>],
+        key: &'a [u8],
+        clean: bool,
+    },
     Pairs(&'a [(&'a str, &'a str)]),
     // Names and values in turn, as `crate::key` writes values.
     Alternating(&'a [u8]),
@@ -165,18 +184,24 @@ impl<'a> Labels<'a> {
         Self(Form::Row { names, key, clean })
     }
 
+    /// The labels of a row of an open family; `None` if it has more values than there are names.
+    pub(crate) fn from_open_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Option<Self> {
+        let count = Values(ValuesForm::Row(key)).count();
+        (count <= names.len()).then_some(Self(Form::OpenRow { names, key, clean }))
+    }
+
     /// Whether it is known that no value has a backslash, a quote or a line feed in it, so that none needs escaping.
     #[inline]
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        matches!(self.0, Form::Row { clean: true, .. })
+        matches!(self.0, Form::Row { clean: true, .. } | Form::OpenRow { clean: true, .. })
     }
 
     /// Whether the values stand for the names of the family, in its order; an overflow series has a label of its own.
     #[inline]
     #[must_use]
     pub const fn is_row(&self) -> bool {
-        matches!(self.0, Form::Row { .. })
+        matches!(self.0, Form::Row { .. } | Form::OpenRow { .. })
     }
 
     /// The values in the order of the names. A value that is empty is no label: leave it out.
@@ -185,6 +210,7 @@ impl<'a> Labels<'a> {
     pub fn values(&self) -> Values<'a> {
         Values(match self.0 {
             Form::Row { key, .. } => ValuesForm::Row(key),
+            Form::OpenRow { names, key, .. } => ValuesForm::OpenRow { key, left: names.len() },
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
             Form::Alternating(key) => ValuesForm::Alternating(key),
         })
@@ -194,7 +220,7 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn iter(&self) -> Pairs<'a> {
         let names = match self.0 {
-            Form::Row { names, .. } => PairNames::Row(names.iter()),
+            Form::Row { names, .. } | Form::OpenRow { names, .. } => PairNames::Row(names.iter()),
             Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
             Form::Alternating(key) => PairNames::Alternating(key),
         };
@@ -233,6 +259,7 @@ pub struct Values<'a>(ValuesForm<'a>);
 #[derive(Clone, Debug)]
 enum ValuesForm<'a> {
     Row(&'a [u8]),
+    OpenRow { key: &'a [u8], left: usize },
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
     Alternating(&'a [u8]),
 }
@@ -244,6 +271,10 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<&'a str> {
         match &mut self.0 {
             ValuesForm::Row(key) => crate::key::take_value(key),
+            ValuesForm::OpenRow { key, left } => {
+                *left = left.checked_sub(1)?;
+                Some(crate::key::take_value(key).unwrap_or_default())
+            }
             ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
             ValuesForm::Alternating(key) => {
                 crate::key::take_value(key)?;

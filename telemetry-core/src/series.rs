@@ -324,11 +324,15 @@ impl Projection {
                 }
             }
             if !self.insert(texts) {
-                cells::local().add(Address::of(self.refused), 1);
-                let first = self.overflow_row().first_cell();
-                return Held { projection: Arc::clone(self), first, counted: false };
+                return self.hold_overflow();
             }
         }
+    }
+
+    /// The overflow series, for one more series than there may be.
+    pub(crate) fn hold_overflow(self: &Arc<Self>) -> Held {
+        cells::local().add(Address::of(self.refused), 1);
+        Held { projection: Arc::clone(self), first: self.overflow_row().first_cell(), counted: false }
     }
 
     /// Keeps a series for good.
@@ -518,6 +522,12 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn first_cell(&self) -> u32 {
         self.first
+    }
+
+    /// Whether it keeps a series of its own, and not the overflow series.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     pub(crate) fn projection(&self) -> &Arc<Projection> {

@@ -30,7 +30,7 @@ const METRICS: &[&str] = &[
     "series",
 ];
 /// What turns events into metrics, and what tells of that.
-const BOTH: &[&str] = &["aggregate", "explain", "console", "unlocked", "tracing"];
+const BOTH: &[&str] = &["aggregate", "explain", "console", "facade", "tracing", "unlocked"];
 
 /// Which modules a module may name.
 fn allowed(module: &str) -> BTreeSet<&'static str> {

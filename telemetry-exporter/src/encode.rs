@@ -5,17 +5,12 @@
 //!
 //! ```
 //! use telemetry_core::family::{Family, Kind};
-//! use telemetry_core::scrape::{Exemplars, Labels, Sample, Series, Total, Visit};
+//! use telemetry_core::scrape::{Labels, Sample, Series, Total, Visit};
 //! use telemetry_exporter::encode::{Encoder, Prometheus, Text};
 //!
 //! let mut encoder = Text::<Prometheus>::new();
 //! encoder.family(&Family::new("jobs.done.count", Kind::Counter).description("Jobs that are done."));
-//! encoder.series(&Series {
-//!     labels: Labels::from_pairs(&[("queue", "mail")]),
-//!     created: None,
-//!     sample: Sample::Total(Total::U64(3)),
-//!     exemplars: Exemplars::default(),
-//! });
+//! encoder.series(&Series::new(Labels::from_pairs(&[("queue", "mail")]), Sample::Total(Total::U64(3))));
 //! encoder.finish();
 //! assert_eq!(
 //!     encoder.take(),

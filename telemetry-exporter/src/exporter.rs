@@ -3,23 +3,24 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
-use telemetry_core::registry::Scrape;
 use telemetry_core::scrape::Source;
 use telemetry_core::{Aggregator, Registry};
 
-use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
+use crate::compress::Coding;
+use crate::encode::Options;
+use crate::exposed::{Exposed, SOURCE_TIME};
 use crate::name::Names;
-use crate::negotiate::{Format, negotiate};
-use crate::own::DispatchFigures;
-use crate::serve::{
-    self, Address, Chunks, Exposition, Limits, ScrapeError, ServeError, Server, ShutdownError, Step, Target,
-};
+use crate::negotiate::Format;
+use crate::own::{DispatchFigures, GuardFigures};
+use crate::serve::{self, Access, Address, Figures, GuardStats, Limits, ServeError, Server, ShutdownError};
+use crate::sources::Sources;
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -67,9 +68,11 @@ pub struct Builder {
     registry: Registry,
     metrics: Vec<Metric>,
     sources: Vec<Arc<dyn Source>>,
+    source_time: Duration,
     dispatch: Option<Dispatch>,
     id: String,
     options: Options,
+    shows_endpoint: bool,
     endpoint: serve::Builder,
 }
 
@@ -164,8 +167,19 @@ impl Builder {
     }
 
     /// Adds figures that are made when they are scraped.
+    ///
+    /// Each source is read on a thread of its own, one scrape at a time. One that panics, or is not ready within the
+    /// [time](Self::source_time), is left out, and counted in `telemetry_source_failures_total`.
     pub fn source(mut self, source: Arc<dyn Source>) -> Self {
         self.sources.push(source);
+        self
+    }
+
+    /// The longest that a scrape waits for a source, 2 s unless told; half of what the scrape has left, if that is less.
+    ///
+    /// A source that takes longer is waited for by no further scrape before it has returned.
+    pub fn source_time(mut self, time: Duration) -> Self {
+        self.source_time = time;
         self
     }
 
@@ -199,6 +213,50 @@ impl Builder {
         self
     }
 
+    /// How bodies may be compressed for clients that ask for it, the coding to be preferred first; all that were built in
+    /// unless told.
+    ///
+    /// ```
+    /// use telemetry_exporter::Exporter;
+    /// use telemetry_exporter::compress::Coding;
+    ///
+    /// let plain = Exporter::builder().listen("127.0.0.1:0").codings([Coding::Identity]).serve()?;
+    /// # drop(plain);
+    /// # Ok::<(), telemetry_exporter::ExporterError>(())
+    /// ```
+    pub fn codings(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        self.endpoint = self.endpoint.codings(codings);
+        self
+    }
+
+    /// Whether the endpoint's own [figures](Figures) are served with the others: requests, scrapes in flight, their
+    /// duration and size, clients sent away or cut off. They are not unless told.
+    pub fn endpoint_figures(mut self, shown: bool) -> Self {
+        self.shows_endpoint = shown;
+        self
+    }
+
+    /// Who may ask; everybody unless told.
+    pub fn access(mut self, access: Access) -> Self {
+        self.endpoint = self.endpoint.access(access);
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: serve::Tls) -> Self {
+        self.endpoint = self.endpoint.tls(tls);
+        self
+    }
+
+    /// Takes TLS, passwords, headers and the limit of the rate from a web configuration file, as exporters of Prometheus
+    /// do; see [`serve::Builder::web_config`].
+    #[cfg(feature = "web-config")]
+    pub fn web_config(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.endpoint = self.endpoint.web_config(path);
+        self
+    }
+
     /// What the landing page is headed with.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.title(title);
@@ -211,16 +269,25 @@ impl Builder {
     ///
     /// [`ExporterError`] says what stood in the way and what to do.
     pub fn serve(self) -> Result<Exporter, ExporterError> {
-        let Self { registry, metrics, sources, dispatch, id, options, endpoint } = self;
+        let Self { registry, metrics, sources, source_time, dispatch, id, options, shows_endpoint, endpoint } = self;
         registry.exposed_names(|family| Names::new(family).occupied())?;
         let aggregator = registry.aggregator(metrics)?;
         let dispatch = dispatch.unwrap_or_else(Dispatch::current);
         let attached = attach(&aggregator, dispatch, id)?;
-        registry.source(Arc::new(DispatchFigures(attached.dispatch.clone())));
-        for source in sources {
-            registry.source(source);
+        let figures = Arc::new(Figures::default());
+        let mut own: Vec<Arc<dyn Source>> = vec![Arc::new(DispatchFigures(attached.dispatch.clone()))];
+        if shows_endpoint {
+            own.push(Arc::clone(&figures) as _);
         }
-        let server = endpoint.serve(Exposed { registry: registry.clone(), options })?;
+        for source in own.iter().chain(&sources) {
+            registry.source(Arc::clone(source));
+        }
+        let sources = Arc::new(Sources::new(own, source_time));
+        let exposed = Exposed { registry: registry.clone(), options, sources };
+        let server = endpoint.figures(&figures).serve(exposed)?;
+        if let Some(tally) = server.tally() {
+            registry.source(Arc::new(GuardFigures(tally)));
+        }
         Ok(Exporter { server: Some(server), registry, attached })
     }
 }
@@ -239,9 +306,11 @@ impl Exporter {
             registry: Registry::new(),
             metrics: Vec::new(),
             sources: Vec::new(),
+            source_time: SOURCE_TIME,
             dispatch: None,
             id: ID.to_owned(),
             options: Options::default(),
+            shows_endpoint: false,
             endpoint: Server::builder(),
         }
     }
@@ -262,6 +331,18 @@ impl Exporter {
         self.server.as_ref().expect("the server is there until `shutdown`").local_addr()
     }
 
+    /// The file that clients of this machine connect to, if the exporter listens on one.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&Path> {
+        self.server.as_ref().and_then(Server::local_path)
+    }
+
+    /// How often somebody was turned away, and how changed files fared.
+    #[must_use]
+    pub fn guard(&self) -> GuardStats {
+        self.server.as_ref().map(Server::guard).unwrap_or_default()
+    }
+
     /// Detaches the metrics, lets scrapes in flight finish for as long as `grace`, and stops.
     ///
     /// # Errors
@@ -275,6 +356,9 @@ impl Exporter {
 }
 
 /// Renders a registry at once, for those who have a way of their own to serve it.
+///
+/// Sources are read on this thread, however long they take. To compress the text, see
+/// [`Coding`](crate::compress::Coding::compress).
 ///
 /// ```
 /// use telemetry_core::Registry;
@@ -292,58 +376,4 @@ pub fn render(registry: &Registry, format: Format) -> String {
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
     String::from_utf8(encoder.take()).expect("encoders write UTF-8")
-}
-
-/// A registry as what an endpoint serves.
-struct Exposed {
-    registry: Registry,
-    options: Options,
-}
-
-impl Exposition for Exposed {
-    fn open(&self, scrape: &serve::Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
-        let format = match scrape.target {
-            Target::Json => Format::Json,
-            Target::Metrics => negotiate(scrape.accept),
-        };
-        let walk = self.registry.scrape();
-        Ok(match format {
-            Format::Text => body(walk, format, Text::<Prometheus>::with(self.options)),
-            Format::OpenMetrics | Format::OpenMetricsDraft => {
-                body(walk, format, Text::<OpenMetrics>::with(self.options))
-            }
-            Format::Json => body(walk, format, Json::new()),
-        })
-    }
-}
-
-/// One scrape on its way: the walk goes on when the socket has taken what was written.
-struct Body<E> {
-    walk: Scrape,
-    format: Format,
-    encoder: E,
-}
-
-fn body<E: Encoder + 'static>(walk: Scrape, format: Format, encoder: E) -> Box<dyn Chunks> {
-    Box::new(Body { walk, format, encoder })
-}
-
-impl<E: Encoder> Chunks for Body<E> {
-    fn content_type(&self) -> &'static str {
-        self.format.content_type()
-    }
-
-    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
-        // The encoder writes into the caller's buffer.
-        std::mem::swap(self.encoder.buffer_mut(), buffer);
-        let mut goes_on = true;
-        while goes_on && self.encoder.buffer_mut().len() < CHUNK {
-            goes_on = self.walk.step(&mut self.encoder);
-        }
-        if !goes_on {
-            self.encoder.finish();
-        }
-        std::mem::swap(self.encoder.buffer_mut(), buffer);
-        Ok(if goes_on { Step::More } else { Step::Last })
-    }
 }

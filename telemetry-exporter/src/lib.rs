@@ -9,6 +9,7 @@
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
 //! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
 //! ```
@@ -39,15 +40,20 @@
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
 
 // From a walk to bytes.
+pub mod compress;
 pub mod encode;
+mod filter;
 pub mod name;
 pub mod negotiate;
 mod number;
 
 // From bytes to a client.
 mod exporter;
+mod exposed;
 mod own;
+mod recording;
 pub mod serve;
+mod sources;
 
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render};
@@ -67,4 +73,14 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[doc = include_str!("../../docs/facade.md")]
+    mod facade {}
+
+    #[doc = include_str!("../../docs/endpoint.md")]
+    mod endpoint {}
+
+    #[cfg(feature = "web-config")]
+    #[doc = include_str!("../../docs/securing.md")]
+    mod securing {}
 }

@@ -141,14 +141,14 @@ impl<'a> Clause<'a> {
 }
 
 /// Reads a `q`: a decimal from 0 to 1.
-fn quality(value: &[u8]) -> Option<f32> {
+pub(crate) fn quality(value: &[u8]) -> Option<f32> {
     // `f32` would also read "1e-1", "inf" and "NaN".
     let text = str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))?;
     text.parse().ok().filter(|quality| (0.0..=1.0).contains(quality))
 }
 
 /// The parts of `text` between separators that stand outside of quotes, trimmed.
-fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let parts = text.split(move |byte| {
         if is_escaped {
@@ -164,7 +164,7 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 /// What stands before and behind the first `separator`, trimmed.
-fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|byte| *byte == separator)?;
     Some((text[..at].trim_ascii(), text[at + 1..].trim_ascii()))
 }

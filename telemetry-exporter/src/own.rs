@@ -1,9 +1,14 @@
-//! What the event half knows of itself, as families: failures of handlers, and what became of the events cast to lanes.
+//! What there is to know of the way from an event to a scraper, as families: failures of handlers, what became of the
+//! events cast to lanes, and whom the endpoint turned away.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use telemetry_core::dispatch::{self, Dispatch};
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::lane::LaneStats;
-use telemetry_core::scrape::{Exemplars, Labels, Sample, Series, Source, Total, Visit};
+use telemetry_core::scrape::{Labels, Sample, Series, Source, Total, Visit};
+
+use crate::serve::GuardStats;
 
 /// Shows the figures of a dispatcher.
 #[derive(Debug)]
@@ -72,7 +77,55 @@ impl DispatchFigures {
     }
 }
 
+/// Shows the figures of an endpoint that does not let in everybody.
+#[derive(Debug)]
+pub(crate) struct GuardFigures(pub(crate) Arc<Mutex<GuardStats>>);
+
+impl Source for GuardFigures {
+    fn collect(&self, visitor: &mut dyn Visit) {
+        let stats = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut counter = |name: &str, description: &str, label: &'static str, counts: &[(&str, u64)]| {
+            let labels = Some(label).filter(|label| !label.is_empty());
+            visitor.family(&Family::new(name, Kind::Counter).description(description).labels(labels));
+            for (value, count) in counts {
+                let pair = [(label, *value)];
+                let labels = if label.is_empty() { &[][..] } else { &pair };
+                show(visitor, labels, Sample::Total(Total::U64(*count)));
+            }
+        };
+        counter(
+            "telemetry.endpoint.refusals",
+            "Clients that the endpoint turned away.",
+            "reason",
+            &[
+                ("busy", stats.busy),
+                ("forbidden", stats.forbidden),
+                ("handshake", stats.handshakes_failed),
+                ("limited", stats.limited),
+                ("unauthorized", stats.unauthorized),
+            ],
+        );
+        counter(
+            "telemetry.endpoint.passwords.checked",
+            "How often a password was held against its hash.",
+            "",
+            &[("", stats.passwords_checked)],
+        );
+        counter(
+            "telemetry.endpoint.reloads",
+            "How often the endpoint took over changed files, or could not.",
+            "result",
+            &[("failed", stats.reloads_failed), ("ok", stats.reloads)],
+        );
+        visitor.family(
+            &Family::new("telemetry.endpoint.reload.ok", Kind::LastValue)
+                .description("Whether the files are in use as they are; 0 while those from before are."),
+        );
+        let is_ok = stats.reload_error.is_none();
+        show(visitor, &[], Sample::Gauge(if is_ok { 1.0 } else { 0.0 }));
+    }
+}
+
 fn show(visitor: &mut dyn Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    let (labels, exemplars) = (Labels::from_pairs(labels), Exemplars::default());
-    visitor.series(&Series { labels, created: None, sample, exemplars });
+    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
 }

@@ -5,7 +5,8 @@
 //!   listener    accepts; makes room when full; backs off when the process has no descriptor left
 //!   connection  one task a client: its deadlines, and hyper's state machine over the guarded socket
 //!   route       a request to a response
-//!   body        pulls one chunk of the exposition whenever the socket has taken the one before
+//!   flow        makes a body part by part, once for all who asked for it meanwhile
+//!   body        pulls the next part whenever the socket has taken the one before
 //! ```
 //!
 //! The server owns its thread and its event loop, so an application needs no async runtime, and one whose runtime is
@@ -18,6 +19,9 @@
 //! | `/metrics.json` | the same as JSON |
 //! | `/-/healthy` | `ok` |
 //! | `/` | a page that links to the others |
+//!
+//! Bodies are compressed for clients that ask for it. Scrapes that ask for the same at the same time share one body; a
+//! slow client among them does not hold up the others. What an endpoint says of itself are its [`Figures`].
 //!
 //! Methods are `GET`, `HEAD` and `OPTIONS`. A response that cannot be finished (the exposition failed or panicked,
 //! a deadline passed) is cut with a reset of the connection, so that no client takes a part for the whole.
@@ -55,31 +59,64 @@
 //! # }
 //! ```
 
+mod access;
+#[cfg(unix)]
+mod activation;
 mod address;
 mod admission;
 mod body;
 mod connection;
+mod figures;
+mod flow;
+mod guard;
 mod landing;
 mod limits;
 mod listener;
 mod progress;
+#[cfg(feature = "tls")]
+mod reload;
 mod route;
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(unix)]
+mod unix;
+#[cfg(feature = "web-config")]
+mod web_config;
+mod wire;
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+pub use access::{Access, AccessError};
+#[cfg(unix)]
+pub use activation::ActivationError;
 pub use address::{Address, ServeError};
+pub use figures::Figures;
+pub use guard::GuardStats;
 pub use limits::Limits;
+#[cfg(feature = "tls")]
+pub use tls::{ClientAuth, Tls, TlsError, TlsVersion};
+#[cfg(unix)]
+pub use unix::{UnixSocket, UnixSocketError};
+#[cfg(feature = "web-config")]
+pub use web_config::{WebConfigError, check_web_config};
+
+use crate::compress::Coding;
 
 /// The thread's name; Linux shows 15 characters of it.
 const THREAD: &str = "telemetry-serve";
+/// The name of the thread that checks passwords, while there is one to check.
+const HELPER: &str = "telemetry-login";
 /// What requests in flight are given when a server is dropped instead of shut down.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 /// What the thread is given to end after the grace, before it is given up: an exposition may hang in its own code.
@@ -88,15 +125,45 @@ const JOIN_MARGIN: Duration = Duration::from_secs(2);
 /// Why a scrape cannot begin or go on.
 pub type ScrapeError = Box<dyn Error + Send + Sync>;
 
+/// An error of an [`Exposition`] that is the request's fault: it is answered with status 400, and this text.
+///
+/// ```
+/// use telemetry_exporter::serve::{BadRequest, ScrapeError};
+///
+/// let error: ScrapeError = BadRequest::new("unknown parameter \"nmae\"").into();
+/// assert_eq!(error.to_string(), "unknown parameter \"nmae\"");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRequest {
+    text: String,
+}
+
+impl BadRequest {
+    /// An error that says what is wrong with the request.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for BadRequest {}
+
 /// What an endpoint serves.
 ///
-/// It is called on the server's thread, one call at a time.
+/// It is called on the server's thread, one call at a time, so it must not wait; see [`Chunks::poll_ready`]. What it gives
+/// depends on nothing but its own state and the [`Scrape`]: scrapes that ask for the same at the same time share a body.
 pub trait Exposition: Send + Sync + 'static {
     /// Begins one scrape.
     ///
     /// # Errors
     ///
-    /// Any error, or a panic, is answered with status 500 and the error's text.
+    /// Any error, or a panic, is answered with status 500 and the error's text; [`BadRequest`] with status 400.
     fn open(&self, scrape: &Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError>;
 }
 
@@ -117,6 +184,8 @@ pub struct Scrape<'a> {
     pub accept_encoding: Option<&'a [u8]>,
     /// What follows the `?`, as it was sent.
     pub query: Option<&'a str>,
+    /// How long the whole response may take.
+    pub time: Duration,
 }
 
 /// The two ways to read the metrics.
@@ -135,14 +204,21 @@ pub trait Chunks: Send {
     /// The `Content-Type` of the whole body.
     fn content_type(&self) -> &'static str;
 
-    /// The `Content-Encoding` of the whole body, if it has one.
+    /// The `Content-Encoding` of the whole body, if it has one. A body that has none may be compressed by the server.
     fn content_encoding(&self) -> Option<&'static str> {
         None
     }
 
-    /// Appends the next part to `buffer`, which is empty: about 64 KiB, less only at the end.
+    /// Whether [`next`](Self::next) can go on without waiting for somebody else; if not, the waker of `cx` is to be woken
+    /// when it can. It is asked before each call of `next`.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Appends the next part to `buffer`, which is empty: about 64 KiB, less only at the end or before it has to wait.
     ///
-    /// It is called when everything before has been taken by the socket, and not again after [`Step::Last`], an error
+    /// It is called when everything before has been taken by a socket, and not again after [`Step::Last`], an error
     /// or a panic.
     ///
     /// # Errors
@@ -168,6 +244,9 @@ pub struct Builder {
     address: Address,
     limits: Limits,
     title: String,
+    codings: Vec<Coding>,
+    figures: Arc<Figures>,
+    guard: guard::Definition,
 }
 
 impl Builder {
@@ -186,6 +265,42 @@ impl Builder {
         Self { title: title.into(), ..self }
     }
 
+    /// How bodies may be compressed for clients that ask for it, the coding to be preferred first; [`Coding::ALL`] unless
+    /// told.
+    pub fn codings(self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        Self { codings: codings.into_iter().collect(), ..self }
+    }
+
+    /// Counts what the endpoint does in `figures`.
+    pub fn figures(self, figures: &Arc<Figures>) -> Self {
+        Self { figures: Arc::clone(figures), ..self }
+    }
+
+    /// Who may ask; everybody unless told.
+    pub fn access(mut self, access: Access) -> Self {
+        self.guard.access = access;
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.guard.tls = Some(tls);
+        self
+    }
+
+    /// Takes TLS, passwords, headers and the limit of the rate from a web configuration file, as exporters of Prometheus
+    /// do. What is told by [`access`](Self::access) counts as well.
+    ///
+    /// The file, and those that it names, are read when the server starts, and again when they change, for the connections
+    /// and requests that begin afterwards. If they can't be used then, what was there stays, and [`Server::guard`] tells
+    /// why.
+    #[cfg(feature = "web-config")]
+    pub fn web_config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.guard.web_config = Some(path.into());
+        self
+    }
+
     /// Binds, and serves `exposition` on a thread of its own.
     ///
     /// When it returns, clients can connect.
@@ -194,18 +309,24 @@ impl Builder {
     ///
     /// [`ServeError`] tells what stood in the way; nothing is left behind.
     pub fn serve(self, exposition: impl Exposition) -> Result<Server, ServeError> {
+        // What it reads may be wrong, and then nothing was begun.
+        let guard = self.guard.guard()?;
+        let (tally, is_open) = (guard.tally(), guard.is_open());
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .thread_name(HELPER)
+            .max_blocking_threads(1)
             .enable_io()
             .enable_time()
             .build()
             .map_err(|source| ServeError::Runtime { source })?;
         let runtime = NotBegun(Some(runtime));
-        let listener = {
+        let listeners = {
             let _entered = runtime.0.as_ref().map(Runtime::enter);
             self.address.bind()?
         };
-        let address = listener.local_addr().map_err(|source| ServeError::Runtime { source })?;
-        let site = route::Site::new(Box::new(exposition), &self.title, self.limits);
+        let address = listeners.local_addr().map_err(|source| ServeError::Runtime { source })?;
+        let path = listeners.local_path().map(Path::to_owned);
+        let site = route::Site::new(Box::new(exposition), &self.title, self.limits, self.codings, self.figures);
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -214,15 +335,16 @@ impl Builder {
                 let Some(runtime) = { runtime }.0.take() else { return };
                 let cut = {
                     let local = tokio::task::LocalSet::new();
-                    local.block_on(&runtime, listener::run(listener, site, stopped))
+                    local.block_on(&runtime, listener::run(listeners, guard, site, stopped))
                 };
-                // The sockets are closed before anybody is told that they are.
-                drop(runtime);
+                // The sockets are closed before anybody is told that they are. A password may still be checked: nobody
+                // waits for the answer.
+                runtime.shutdown_background();
                 // Nobody hears it when the wait for this thread was given up.
                 let _ = ending.send(cut);
             })
             .map_err(|source| ServeError::Thread { source })?;
-        Ok(Server { address, running: Some(Running { stop, thread, ended: Mutex::new(ended) }) })
+        Ok(Server { address, path, tally, is_open, running: Some(Running { stop, thread, ended: Mutex::new(ended) }) })
     }
 }
 
@@ -243,7 +365,10 @@ impl Drop for NotBegun {
 /// A drop gives requests in flight half a second.
 #[must_use = "a server stops when it is dropped"]
 pub struct Server {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
+    path: Option<PathBuf>,
+    tally: guard::Tally,
+    is_open: bool,
     // Invariant: `Some` until `shutdown` or `drop`.
     running: Option<Running>,
 }
@@ -258,7 +383,14 @@ struct Running {
 impl Server {
     /// Begins the definition of an endpoint.
     pub fn builder() -> Builder {
-        Builder { address: Address::DEFAULT, limits: Limits::default(), title: "telemetry".to_owned() }
+        Builder {
+            address: Address::DEFAULT,
+            limits: Limits::default(),
+            title: "telemetry".to_owned(),
+            codings: Coding::ALL.to_vec(),
+            figures: Arc::default(),
+            guard: guard::Definition::default(),
+        }
     }
 
     /// Serves `exposition` at `address`, with the default limits.
@@ -271,9 +403,28 @@ impl Server {
     }
 
     /// The address that clients connect to, with the port that was given for port 0.
+    ///
+    /// It is `0.0.0.0:0`, where nobody listens, for a server that is reached through a socket of this machine alone.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.address.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// The file that clients of this machine connect to, if the server was told one.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// How often somebody was turned away, and how changed files fared.
+    #[must_use]
+    pub fn guard(&self) -> GuardStats {
+        guard::stats(&self.tally)
+    }
+
+    /// The same for whoever shows them later; `None` where nobody is ever turned away.
+    pub(crate) fn tally(&self) -> Option<Arc<Mutex<GuardStats>>> {
+        (!self.is_open).then(|| self.tally.clone())
     }
 
     /// Stops accepting, lets the requests in flight finish for `grace` at most, cuts the others, and waits for the
@@ -321,7 +472,7 @@ impl Drop for Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server").field("address", &self.address).field("path", &self.path).finish_non_exhaustive()
     }
 }
 

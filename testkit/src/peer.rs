@@ -18,6 +18,18 @@ pub fn promtool() -> Option<Command> {
     program("promtool")
 }
 
+/// `curl`, a client of HTTP.
+#[must_use]
+pub fn curl() -> Option<Command> {
+    found("curl", "--version", "`apt-get install curl` brings it")
+}
+
+/// `openssl`, a client of TLS.
+#[must_use]
+pub fn openssl() -> Option<Command> {
+    found("openssl", "version", "`apt-get install openssl` brings it")
+}
+
 /// An interpreter that has the package `prometheus_client`: the one that `TELEMETRY_PYTHON` names, else `python3`.
 #[must_use]
 pub fn python() -> Option<Command> {
@@ -34,10 +46,14 @@ pub fn python() -> Option<Command> {
 }
 
 fn program(name: &str) -> Option<Command> {
-    if silent(Command::new(name).arg("--version")) {
+    found(name, "--version", "`apt-get install prometheus` brings it")
+}
+
+fn found(name: &str, version: &str, remedy: &str) -> Option<Command> {
+    if silent(Command::new(name).arg(version)) {
         return Some(Command::new(name));
     }
-    missing(name, "`apt-get install prometheus` brings it");
+    missing(name, remedy);
     None
 }
 

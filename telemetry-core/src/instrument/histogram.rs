@@ -188,7 +188,7 @@ impl HistogramCells {
         self.sum.offset != self.offset
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
         if self.has_explicit() {
             let bucket = match value {
@@ -220,6 +220,31 @@ impl HistogramCells {
             Quantity::Float(x) if self.has_explicit() => self.floats.below(x),
             _ => (value.to_f64(self.unit).to_bits() >> 52) as u32 % SLOTS_OF_EXPONENTIAL,
         }
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64) -> bool {
+        let all = value.times(n, self.unit);
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
+        if self.has_explicit() {
+            let bucket = match value {
+                Quantity::Whole(n) => self.wholes.below(n),
+                Quantity::Float(x) => self.floats.below(x),
+            };
+            cells.add(self.offset + bucket, n);
+        }
+        self.sum.add_any(cells, all);
+        if let Some(exponential) = &self.exponential {
+            let x = value.to_f64(self.unit);
+            if x.abs() <= ZERO_THRESHOLD {
+                cells.add(exponential.zero, n);
+            } else {
+                cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), n);
+            }
+        }
+        true
     }
 
     pub(crate) fn read<'a>(&'a self, reader: &mut Reader, first: u32, scratch: &'a mut Scratch) -> HistogramSample<'a> {

@@ -58,13 +58,23 @@ impl SummaryCells {
 
     #[inline]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
+        self.record_many(cells, value, 1, moment)
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    #[inline]
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64, moment: &Moment<'_>) -> bool {
+        let all = if n == 1 { value } else { value.times(n, self.unit) };
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
         let x = value.to_f64(self.unit);
         let bucket =
             if x.abs() <= ZERO_THRESHOLD { cells.first + self.zeroes() } else { self.table.bucket(cells.first, x) };
         let epoch = self.window.epoch(moment);
-        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
-        cells.add(self.offset, 1);
-        self.sum.add_any(cells, value);
+        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, n));
+        cells.add(self.offset, n);
+        self.sum.add_any(cells, all);
         true
     }
 

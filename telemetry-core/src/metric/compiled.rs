@@ -122,6 +122,8 @@ pub(crate) struct Plan {
     pub(crate) measurement: Option<String>,
     unit: Option<Unit>,
     description: String,
+    /// Labels come as they are used: no series is there from the start.
+    open: bool,
 }
 
 impl Plan {
@@ -152,6 +154,19 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
+        Self::without_event(metric)
+    }
+
+    /// Checks a definition of a held instrument whose labels come as they are used. Its name may be any text.
+    pub(crate) fn open(metric: Metric) -> Result<Self, MetricError> {
+        if !metric.tags.is_empty() || !metric.declared.is_empty() {
+            return Err(MetricError::new(&metric.name, Fault::LabelsOfOpen));
+        }
+        Ok(Self { open: true, ..Self::without_event(metric)? })
+    }
+
+    fn without_event(metric: Metric) -> Result<Self, MetricError> {
+        let fail = |fault| Err(MetricError::new(&metric.name, fault));
         let computed = metric.tags.iter().any(|tag| !matches!(tag.source, TagSource::Named(_)));
         if computed
             || metric.event.is_some()
@@ -210,13 +225,16 @@ impl Plan {
             limit: metric.limit,
             expiry,
         };
-        let plan = Self { key, measurement, unit, description, metric };
+        let plan = Self { key, measurement, unit, description, metric, open: false };
         plan.declared().map_err(|fault| MetricError::new(&plan.metric.name, fault))?;
         Ok(plan)
     }
 
     /// The values of the series that are declared, in the order of the labels.
     pub(crate) fn declared(&self) -> Result<Vec<Vec<&str>>, Fault> {
+        if self.open {
+            return Ok(Vec::new());
+        }
         let (tags, declared) = (&self.metric.tags, &self.metric.declared);
         if tags.is_empty() {
             // A metric without labels is there from the start.
@@ -298,18 +316,24 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
 fn check_labels(tags: &[TagChoice]) -> Result<(), Fault> {
     for (position, tag) in tags.iter().enumerate() {
         let label = &tag.label;
-        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if label.is_empty() || !plain || label.as_bytes()[0].is_ascii_digit() {
-            return Err(Fault::LabelName(label.clone()));
-        }
-        if label == "le" || label == "quantile" || label.starts_with("__") {
-            return Err(Fault::ReservedLabel(label.clone()));
+        if let Some(fault) = label_fault(label) {
+            return Err(fault);
         }
         if tags[..position].iter().any(|before| before.label == *label) {
             return Err(Fault::RepeatedLabel(label.clone()));
         }
     }
     Ok(())
+}
+
+/// What is wrong with the name of a label.
+pub(crate) fn label_fault(label: &str) -> Option<Fault> {
+    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if label.is_empty() || !plain || label.as_bytes()[0].is_ascii_digit() {
+        return Some(Fault::LabelName(label.to_owned()));
+    }
+    let reserved = label == "le" || label == "quantile" || label.starts_with("__");
+    reserved.then(|| Fault::ReservedLabel(label.to_owned()))
 }
 
 fn capitalized(word: &str) -> String {

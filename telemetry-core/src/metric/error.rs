@@ -70,6 +70,8 @@ pub enum Fault {
     },
     /// An event is given for an instrument that is held, not fed by events.
     EventOfHeld,
+    /// Labels are declared for an instrument that takes them as they come.
+    LabelsOfOpen,
 }
 
 impl MetricError {
@@ -138,6 +140,7 @@ impl fmt::Display for Fault {
             Self::Collision { other, exposed } => write!(f, "it and {other:?} would both be exposed as {exposed:?}; give one of them another name with `.name(..)`"),
             Self::Kind { defined, asked } => write!(f, "it is defined as a {defined}, and asked for as a {asked}; make the two the same"),
             Self::EventOfHeld => f.write_str("an instrument that is held takes no event, no rule and no computed value or tag; leave those out, or give the definition to an aggregator"),
+            Self::LabelsOfOpen => f.write_str("an open instrument takes its labels with each series; leave out tags and values, or call `register`"),
         }
     }
 }

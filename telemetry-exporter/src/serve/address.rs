@@ -6,6 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::access::AccessError;
+#[cfg(unix)]
+use super::activation::{self, ActivationError};
+use super::socket::{Listener, Listeners};
+#[cfg(feature = "tls")]
+use super::tls::TlsError;
+#[cfg(unix)]
+use super::unix::{UnixSocket, UnixSocketError};
+#[cfg(feature = "web-config")]
+use super::web_config::WebConfigError;
+
 /// What the system keeps of a response on its way, in bytes: four chunks.
 const SEND_BUFFER: u32 = 256 * 1024;
 /// How many clients the system lets wait to be accepted.
@@ -13,8 +24,15 @@ const BACKLOG: u32 = 1024;
 
 /// Where a server listens: an address, or its text.
 ///
-/// The text is an IP and a port (`127.0.0.1:9464`, `[::1]:9464`) or a host name and a port (`localhost:9464`). A name
-/// stands for one address: its first of version 4, else its first.
+/// | text | listens on |
+/// | --- | --- |
+/// | `127.0.0.1:9464` `[::1]:9464` | an IP and a port; `0.0.0.0` and `[::]` stand for every interface |
+/// | `localhost:9464` | one address of a host name: its first of version 4, else its first |
+/// | `unix:/run/shop/metrics.sock` | a socket of this machine, see [`UnixSocket`] |
+/// | `systemd` | every socket that was passed to the process when it started |
+/// | `systemd:metrics` | those of them that are called `metrics` (`FileDescriptorName=`) |
+///
+/// The last three are for Unix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(Form);
 
@@ -22,6 +40,22 @@ pub struct Address(Form);
 enum Form {
     Socket(SocketAddr),
     Text(String),
+    #[cfg(unix)]
+    Unix(UnixSocket),
+    #[cfg(unix)]
+    Passed(Option<String>),
+}
+
+/// What a text asks for, if not for an address of the network.
+#[cfg(unix)]
+fn local(text: &str) -> Option<Form> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Some(Form::Unix(UnixSocket::new(path)));
+    }
+    match text.strip_prefix("systemd")? {
+        "" => Some(Form::Passed(None)),
+        name => name.strip_prefix(':').map(|name| Form::Passed(Some(name.to_owned()))),
+    }
 }
 
 impl Address {
@@ -29,26 +63,30 @@ impl Address {
     pub const DEFAULT: Self = Self(Form::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)));
 
     /// Listens, within a runtime. Without `SO_REUSEPORT`: two servers on one port would each show half of the scrapes.
-    pub(super) fn bind(self) -> Result<TcpListener, ServeError> {
-        let address = self.resolve()?;
-        listen(address).map_err(|source| match source.kind() {
+    pub(super) fn bind(self) -> Result<Listeners, ServeError> {
+        let address = match self.0 {
+            Form::Socket(address) => address,
+            #[cfg(unix)]
+            Form::Unix(socket) => return socket.bind().map_err(ServeError::Unix),
+            #[cfg(unix)]
+            Form::Passed(name) => return activation::listeners(name.as_deref()).map_err(ServeError::Activation),
+            Form::Text(text) => resolve(text)?,
+        };
+        let listener = listen(address).map_err(|source| match source.kind() {
             ErrorKind::AddrInUse => ServeError::Taken { address, source },
             ErrorKind::PermissionDenied => ServeError::Denied { address, source },
             ErrorKind::AddrNotAvailable => ServeError::Foreign { address, source },
             _ => ServeError::Bind { address, source },
-        })
+        })?;
+        Ok(Listeners::new(vec![Listener::Tcp(listener)]))
     }
+}
 
-    fn resolve(self) -> Result<SocketAddr, ServeError> {
-        let text = match self.0 {
-            Form::Socket(address) => return Ok(address),
-            Form::Text(text) => text,
-        };
-        if let Ok(address) = text.parse() {
-            return Ok(address);
-        }
-        look_up(&text).map_err(|source| ServeError::Address { text, source })
+fn resolve(text: String) -> Result<SocketAddr, ServeError> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
     }
+    look_up(&text).map_err(|source| ServeError::Address { text, source })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -86,6 +124,12 @@ impl fmt::Display for Address {
         match &self.0 {
             Form::Socket(address) => address.fmt(f),
             Form::Text(text) => f.write_str(text),
+            #[cfg(unix)]
+            Form::Unix(socket) => socket.fmt(f),
+            #[cfg(unix)]
+            Form::Passed(None) => f.write_str("systemd"),
+            #[cfg(unix)]
+            Form::Passed(Some(name)) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -104,13 +148,24 @@ impl<I: Into<IpAddr>> From<(I, u16)> for Address {
 
 impl From<&str> for Address {
     fn from(text: &str) -> Self {
-        Self(Form::Text(text.to_owned()))
+        text.to_owned().into()
     }
 }
 
 impl From<String> for Address {
     fn from(text: String) -> Self {
+        #[cfg(unix)]
+        if let Some(form) = local(&text) {
+            return Self(form);
+        }
         Self(Form::Text(text))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixSocket> for Address {
+    fn from(socket: UnixSocket) -> Self {
+        Self(Form::Unix(socket))
     }
 }
 
@@ -153,6 +208,32 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The socket of this machine can't be listened on.
+    #[cfg(unix)]
+    Unix(UnixSocketError),
+    /// No socket that was passed to the process can be taken over.
+    #[cfg(unix)]
+    Activation(ActivationError),
+    /// Who may ask can't be told by what was given.
+    Access(AccessError),
+    /// TLS can't be spoken as it was told.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
+    /// The web configuration file can't be used.
+    #[cfg(feature = "web-config")]
+    WebConfig(WebConfigError),
+    /// TLS is told in the code and in the web configuration file.
+    #[cfg(feature = "web-config")]
+    TwoTls {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// A changed file would switch TLS on or off. It is told by [`GuardStats::reload_error`](super::GuardStats).
+    #[cfg(feature = "tls")]
+    TlsSwitched {
+        /// Whether it is spoken now.
+        before: bool,
+    },
     /// The event loop of the server could not be made; the process may be out of file descriptors.
     Runtime {
         /// What the system said.
@@ -189,6 +270,29 @@ impl fmt::Display for ServeError {
                  or 0.0.0.0 for all of them"
             ),
             Self::Bind { address, .. } => write!(f, "cannot listen on {address}"),
+            #[cfg(unix)]
+            Self::Unix(error) => error.fmt(f),
+            #[cfg(unix)]
+            Self::Activation(error) => error.fmt(f),
+            Self::Access(error) => error.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.fmt(f),
+            #[cfg(feature = "web-config")]
+            Self::WebConfig(error) => error.fmt(f),
+            #[cfg(feature = "web-config")]
+            Self::TwoTls { path } => write!(
+                f,
+                "TLS is told in the code and in {} as well; remove `.tls(..)` or tls_server_config",
+                path.display()
+            ),
+            #[cfg(feature = "tls")]
+            Self::TlsSwitched { before } => {
+                let (to, is) = if *before { ("off", "on") } else { ("on", "off") };
+                write!(
+                    f,
+                    "TLS cannot be switched {to} while the endpoint serves, so it stays {is}; restart the process"
+                )
+            }
             Self::Runtime { .. } => {
                 f.write_str("cannot make the event loop of the endpoint; check the limit of open files")
             }
@@ -209,6 +313,20 @@ impl std::error::Error for ServeError {
             | Self::Bind { source, .. }
             | Self::Runtime { source }
             | Self::Thread { source } => Some(source),
+            // What they say is said already; what remains is what the system said.
+            #[cfg(unix)]
+            Self::Unix(error) => error.source(),
+            #[cfg(unix)]
+            Self::Activation(error) => error.source(),
+            Self::Access(error) => error.source(),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.source(),
+            #[cfg(feature = "web-config")]
+            Self::WebConfig(error) => error.source(),
+            #[cfg(feature = "web-config")]
+            Self::TwoTls { .. } => None,
+            #[cfg(feature = "tls")]
+            Self::TlsSwitched { .. } => None,
         }
     }
 }

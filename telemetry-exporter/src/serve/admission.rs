@@ -5,10 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
 use super::Limits;
+use super::figures::{Eviction, Figures};
+use super::flow::Flows;
 use super::progress::{Progress, Uselessness};
 
 /// The connections that are open, and the scrapes that are under way.
@@ -16,6 +19,8 @@ pub(super) struct Admission {
     limits: Limits,
     open: RefCell<Vec<Open>>,
     scrapes: Cell<usize>,
+    flows: Rc<Flows>,
+    figures: Arc<Figures>,
 }
 
 struct Open {
@@ -24,18 +29,29 @@ struct Open {
 }
 
 impl Admission {
-    pub(super) fn new(limits: Limits) -> Rc<Self> {
-        Rc::new(Self { limits, open: RefCell::default(), scrapes: Cell::new(0) })
+    pub(super) fn new(limits: Limits, figures: Arc<Figures>) -> Rc<Self> {
+        let flows = Flows::new(limits.shared_bytes, Arc::clone(&figures));
+        Rc::new(Self { limits, open: RefCell::default(), scrapes: Cell::new(0), flows, figures })
+    }
+
+    /// The bodies that are being made.
+    pub(super) fn flows(&self) -> &Rc<Flows> {
+        &self.flows
     }
 
     /// Counts a connection in.
     pub(super) fn enter(&self, progress: Rc<Progress>, task: AbortHandle) {
-        self.open.borrow_mut().push(Open { progress, task });
+        let mut open = self.open.borrow_mut();
+        open.push(Open { progress, task });
+        self.figures.accepted();
+        self.figures.connections(open.len());
     }
 
     /// Counts out the connections that have ended.
     pub(super) fn sweep(&self) {
-        self.open.borrow_mut().retain(|open| !open.task.is_finished());
+        let mut open = self.open.borrow_mut();
+        open.retain(|open| !open.task.is_finished());
+        self.figures.connections(open.len());
     }
 
     /// Whether there is room for one more connection, after one was closed for it if need be.
@@ -55,7 +71,7 @@ impl Admission {
         }
         // The place of the stalled one is free when its task is dropped, a moment from now: until then one too many
         // is counted, and no more than that.
-        self.scrapes.set(self.scrapes.get() + 1);
+        self.count_scrapes(self.scrapes.get() + 1);
         Some(Place(self.clone()))
     }
 
@@ -64,10 +80,20 @@ impl Admission {
         self.open.borrow().iter().filter(|open| open.progress.in_response()).count()
     }
 
+    fn count_scrapes(&self, scrapes: usize) {
+        self.scrapes.set(scrapes);
+        self.figures.in_flight(scrapes);
+    }
+
     fn send_away(&self, measure: impl Fn(&Progress) -> Option<Uselessness>) -> bool {
         let mut open = self.open.borrow_mut();
         let useless = open.iter().enumerate().filter_map(|(at, open)| Some((measure(&open.progress)?, at))).max();
-        let Some((_, at)) = useless else { return false };
+        let Some((uselessness, at)) = useless else { return false };
+        self.figures.evicted(match uselessness {
+            Uselessness::Idle(_) => Eviction::Idle,
+            Uselessness::Silent(_) => Eviction::Silent,
+            Uselessness::Stalled(_) => Eviction::Stalled,
+        });
         // The task is dropped by the event loop, and its socket with it.
         open.swap_remove(at).task.abort();
         true
@@ -79,6 +105,6 @@ pub(super) struct Place(Rc<Admission>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.scrapes.set(self.0.scrapes.get() - 1);
+        self.0.count_scrapes(self.0.scrapes.get() - 1);
     }
 }

@@ -1,40 +1,76 @@
 //! One client: hyper's state machine over a socket that tells how it gets on, cut at its deadline.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::admission::Admission;
+use super::figures::Figures;
+use super::guard::Guard;
 use super::progress::Progress;
 use super::route::Site;
+use super::socket::Client;
+use super::wire::Wire;
 
 /// The most that is read of a body that nobody wants before the connection is closed all the same.
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one client until it leaves, is to leave, or passes a deadline.
 pub(super) async fn run(
-    stream: TcpStream,
+    client: Client,
+    guard: Rc<Guard>,
     site: Rc<Site>,
     admission: Rc<Admission>,
     progress: Rc<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Chunks are large and the last one should not wait for an acknowledgement. A socket without the option works too.
-    let _ = stream.set_nodelay(true);
+    let Client { stream, from } = client;
+    stream.hurry();
     let limits = site.limits();
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(site.respond(&request, &admission, &progress))));
+    let mut deadline = pin!(sleep_until(progress.deadline()));
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let wire = tokio::select! {
+        biased;
+        wire = Wire::open(stream, &guard, &progress) => match wire {
+            Some(wire) => wire,
+            None => return,
+        },
+        () = &mut deadline => {
+            #[cfg(feature = "tls")]
+            guard.handshake_failed();
+            return;
+        }
+        _ = &mut stopped => return,
+    };
+    let (guard, site, admission) = (&guard, &site, &admission);
+    let told = &progress;
+    let service = service_fn(move |request: Request<Incoming>| async move {
+        told.request(None, !request.body().is_end_stream());
+        let mut response = match guard.admit(&request, from).await {
+            Ok(()) => site.respond(&request, admission, told).await,
+            Err(refusal) => {
+                let response = guard.refuse(refusal, told);
+                site.figures().responded(response.status().as_u16());
+                response
+            }
+        };
+        guard.dress(&mut response);
+        Ok::<_, Infallible>(response)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             // The phases of `Progress` have their deadlines, this one among them.
@@ -45,10 +81,8 @@ pub(super) async fn run(
             // What is read before a head is complete, and the mark above which hyper asks for no more of a body: as
             // a chunk is longer, it asks for one at a time.
             .max_buf_size(limits.head_bytes)
-            .serve_connection(Transport::new(stream, progress.clone()), service)
+            .serve_connection(Transport::new(wire, progress.clone(), site.figures().clone()), service),
     );
-    let mut deadline = pin!(sleep_until(progress.deadline()));
-    let mut stopped = pin!(stop.wait_for(|stop| *stop));
     let mut stopping = false;
     poll_fn(|cx| {
         // An error says that the server has gone, which is the same.
@@ -59,7 +93,12 @@ pub(super) async fn run(
         }
         // There is nobody to tell an error: the client is gone or was told by a status, and a body that failed is cut
         // by the drop of the transport.
-        if connection.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            match end {
+                Err(error) if error.is_parse_too_large() => site.figures().responded(431),
+                Err(error) if error.is_parse() => site.figures().responded(400),
+                Ok(()) | Err(_) => {}
+            }
             return Poll::Ready(());
         }
         if deadline.deadline() != progress.deadline() {
@@ -70,26 +109,19 @@ pub(super) async fn run(
     .await;
 }
 
-/// The socket of one client.
+/// The wire of one client, as hyper sees it.
 struct Transport {
     // `TokioIo` hands hyper's uninitialized buffer to tokio, so that no unsafe code is needed here.
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Wire>,
     progress: Rc<Progress>,
+    figures: Arc<Figures>,
     /// How many bytes were dropped since the last was written, once it was.
     lingering: Option<usize>,
 }
 
 impl Transport {
-    fn new(stream: TcpStream, progress: Rc<Progress>) -> Self {
-        Self { io: TokioIo::new(stream), progress, lingering: None }
-    }
-
-    fn note(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Ready(Ok(_)) => self.progress.written(),
-            Poll::Pending => self.progress.blocked(),
-            Poll::Ready(Err(_)) => {}
-        }
+    fn new(wire: Wire, progress: Rc<Progress>, figures: Arc<Figures>) -> Self {
+        Self { io: TokioIo::new(wire), progress, figures, lingering: None }
     }
 }
 
@@ -105,9 +137,7 @@ impl Read for Transport {
 
 impl Write for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note(&written);
-        written
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -119,15 +149,14 @@ impl Write for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.note(&written);
-        written
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when it has nothing left to write.
+        // hyper flushes when it has nothing left to write; the wire may, of what it has encrypted.
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.progress.flushed();
-        Pin::new(&mut self.io).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -146,7 +175,7 @@ impl Write for Transport {
         while dropped < LINGER_BYTES {
             this.lingering = Some(dropped);
             let mut buffer = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(this.io.inner_mut()).poll_read(cx, &mut buffer))?;
+            ready!(Pin::new(this.io.inner_mut().socket()).poll_read(cx, &mut buffer))?;
             match buffer.filled().len() {
                 0 => break,
                 read => dropped += read,
@@ -158,10 +187,9 @@ impl Write for Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if self.progress.in_response() {
-            // A plain close would look like the end of a response without a length. It can only fail where the
-            // connection is already gone.
-            let _ = self.io.inner().set_zero_linger();
+        if let Some(reason) = self.progress.cut() {
+            self.figures.cut(reason);
+            self.io.inner_mut().socket().reset_on_close();
         }
     }
 }

@@ -16,8 +16,10 @@ const SMALLEST_HEAD: usize = 8 * 1024;
 /// | --- | ---: | --- |
 /// | [`connections`](Self::connections) | 64 | the connection that waits longest gives way |
 /// | [`scrapes`](Self::scrapes) | 8 | `503` with `Retry-After` |
+/// | [`shared_bytes`](Self::shared_bytes) | 16 MiB | the client that is furthest behind is cut |
 /// | [`head_bytes`](Self::head_bytes) | 16 KiB | `431` |
 /// | [`headers`](Self::headers) | 100 | `431` |
+/// | [`query_bytes`](Self::query_bytes) | 8 KiB | `414` |
 /// | [`head_time`](Self::head_time) | 5 s | the connection is closed |
 /// | [`idle_time`](Self::idle_time) | 75 s | the connection is closed |
 /// | [`stall_time`](Self::stall_time) | 10 s | the response is cut |
@@ -37,6 +39,8 @@ pub struct Limits {
     pub(super) scrapes: usize,
     pub(super) head_bytes: usize,
     pub(super) headers: usize,
+    pub(super) query_bytes: usize,
+    pub(super) shared_bytes: usize,
     pub(super) head_time: Duration,
     pub(super) idle_time: Duration,
     pub(super) stall_time: Duration,
@@ -50,6 +54,8 @@ impl Default for Limits {
             scrapes: 8,
             head_bytes: 16 * 1024,
             headers: 100,
+            query_bytes: 8 * 1024,
+            shared_bytes: 16 * 1024 * 1024,
             head_time: Duration::from_secs(5),
             // Longer than Prometheus' default interval of a minute: at 60 s each scrape would race with the close.
             idle_time: Duration::from_secs(75),
@@ -85,6 +91,20 @@ impl Limits {
     /// The most headers of a request.
     pub fn headers(self, headers: usize) -> Self {
         Self { headers: headers.max(1), ..self }
+    }
+
+    /// The most bytes of a query, `name[]=` and all. One that makes the head too long is `431`, as any head that is.
+    pub fn query_bytes(self, query_bytes: usize) -> Self {
+        Self { query_bytes, ..self }
+    }
+
+    /// The most bytes of bodies that are kept because several scrapes share a body and some read it faster than others;
+    /// 0 makes a body for each scrape.
+    ///
+    /// Scrapes that ask for the same while it is being made share one body. At the limit those that are furthest behind
+    /// are cut, and such bodies are not shared again.
+    pub fn shared_bytes(self, shared_bytes: usize) -> Self {
+        Self { shared_bytes, ..self }
     }
 
     /// The longest a request's line and headers may take to arrive, from the connection's beginning or, on one that

@@ -4,50 +4,64 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::admission::Admission;
 use super::connection;
+use super::guard::Guard;
 use super::progress::Progress;
 use super::route::Site;
+use super::socket::{Client, Listeners};
 
 /// How often a full endpoint looks for a connection that can be spared.
 const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` tells the grace, or nobody can tell it any more. Returns how many responses were cut.
-pub(super) async fn run(listener: TcpListener, site: Site, mut stop: oneshot::Receiver<Duration>) -> usize {
-    let site = Rc::new(site);
-    let admission = Admission::new(site.limits());
+pub(super) async fn run(
+    mut listeners: Listeners,
+    guard: Guard,
+    site: Site,
+    mut stop: oneshot::Receiver<Duration>,
+) -> usize {
+    let (guard, site) = (Rc::new(guard), Rc::new(site));
+    let admission = Admission::new(site.limits(), site.figures().clone());
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut backoff = Backoff::default();
     // A client that was accepted while every place is in use.
-    let mut waiting: Option<TcpStream> = None;
+    let mut waiting: Option<Client> = None;
 
     let grace = loop {
-        if let Some(stream) = waiting.take() {
+        if let Some(client) = waiting.take() {
             if admission.make_room() {
                 let progress = Rc::new(Progress::new(site.limits()));
-                let task = connection::run(stream, site.clone(), admission.clone(), progress.clone(), stopped.clone());
+                let task = connection::run(
+                    client,
+                    guard.clone(),
+                    site.clone(),
+                    admission.clone(),
+                    progress.clone(),
+                    stopped.clone(),
+                );
                 admission.enter(progress, tasks.spawn_local(task));
             } else {
-                waiting = Some(stream);
+                waiting = Some(client);
             }
         }
         tokio::select! {
             biased;
             grace = &mut stop => break grace.unwrap_or_default(),
             Some(_) = tasks.join_next() => admission.sweep(),
-            accepted = listener.accept(), if waiting.is_none() && !backoff.is_waiting() => match accepted {
-                Ok((stream, _)) => {
+            accepted = listeners.accept(), if waiting.is_none() && !backoff.is_waiting() => match accepted {
+                Ok(client) => {
                     backoff.reset();
-                    waiting = Some(stream);
+                    waiting = Some(client);
                 }
                 Err(error) if is_of_client(&error) => {}
                 Err(_) => {
+                    site.figures().accept_failed();
                     // Most likely the process has no descriptor left: one of ours may do for the next scrape.
                     admission.spare();
                     backoff.wait();
@@ -58,7 +72,7 @@ pub(super) async fn run(listener: TcpListener, site: Site, mut stop: oneshot::Re
         }
     };
 
-    drop((listener, waiting));
+    drop((listeners, waiting));
     // An error says that no connection is open.
     let _ = stopping.send(true);
     let _ = timeout(grace, async { while tasks.join_next().await.is_some() {} }).await;

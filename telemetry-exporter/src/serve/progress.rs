@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Limits;
+use super::figures::Cut;
 
 /// How long a connection may take to send its request while others wait for its place.
 const HEAD_PATIENCE: Duration = Duration::from_millis(250);
@@ -37,6 +38,9 @@ pub(super) struct Progress {
     stalled: Cell<Option<Instant>>,
     /// Whether the client may be in the middle of sending a body that nobody reads.
     unread: Cell<bool>,
+    /// Whether the head of the response is known.
+    answered: Cell<bool>,
+    failed: Cell<bool>,
     stopping: Cell<bool>,
 }
 
@@ -47,6 +51,8 @@ impl Progress {
             phase: Cell::new(Phase::Head { since: Instant::now() }),
             stalled: Cell::new(None),
             unread: Cell::new(false),
+            answered: Cell::new(false),
+            failed: Cell::new(false),
             stopping: Cell::new(false),
         }
     }
@@ -63,6 +69,29 @@ impl Progress {
         let time = budget.unwrap_or(Duration::MAX).min(self.limits.response_time);
         self.phase.set(Phase::Response { until: Instant::now() + time, whole: false });
         self.unread.set(has_body);
+        self.answered.set(false);
+        self.failed.set(false);
+    }
+
+    /// The head of the response is known.
+    pub(super) fn answered(&self) {
+        self.answered.set(true);
+    }
+
+    /// The body of the response can't be finished.
+    pub(super) fn failed(&self) {
+        self.failed.set(true);
+    }
+
+    /// Why the response, if one is under way, is not sent whole.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        let Phase::Response { until, .. } = self.phase.get() else { return None };
+        Some(match self.stalled.get() {
+            _ if self.failed.get() => Cut::Failed,
+            Some(since) if since.elapsed() >= self.limits.stall_time => Cut::Stalled,
+            _ if Instant::now() >= until => Cut::Late,
+            _ => Cut::Gone,
+        })
     }
 
     /// All of a response was handed over to be written.
@@ -110,9 +139,12 @@ impl Progress {
         matches!(self.phase.get(), Phase::Response { .. })
     }
 
-    /// Whether the time for the response has passed.
-    pub(super) fn is_late(&self) -> bool {
-        Instant::now() >= self.deadline()
+    /// When the time for the response is over.
+    pub(super) fn time_of_response(&self) -> Instant {
+        match self.phase.get() {
+            Phase::Response { until, .. } => until,
+            Phase::Head { since } | Phase::Idle { since } | Phase::Closing { since } => since,
+        }
     }
 
     /// When the connection is to be cut, unless it gets on before.
@@ -122,6 +154,8 @@ impl Progress {
             Phase::Idle { since } => since + self.limits.idle_time,
             Phase::Closing { since } => since + LINGER,
             Phase::Response { until, .. } => match self.stalled.get() {
+                // Until there is a head, a response that is late can still say so.
+                _ if !self.answered.get() => until + LINGER,
                 Some(since) => until.min(since + self.limits.stall_time),
                 None => until,
             },
@@ -205,8 +239,18 @@ mod tests {
     fn a_scraper_can_shorten_the_time_of_its_response_but_not_extend_it() {
         let progress = Progress::new(Limits::default().response_time(Duration::from_secs(10)));
         progress.request(Some(Duration::from_secs(1000)), false);
+        progress.answered();
         assert!(progress.deadline() <= Instant::now() + Duration::from_secs(10));
         progress.request(Some(Duration::ZERO), false);
-        assert!(progress.is_late());
+        assert!(progress.time_of_response() <= Instant::now());
+    }
+
+    #[test]
+    fn a_response_without_a_head_has_time_to_say_that_it_is_late() {
+        let progress = Progress::new(Limits::default());
+        progress.request(Some(Duration::ZERO), false);
+        assert!(progress.deadline() > Instant::now());
+        progress.answered();
+        assert!(progress.deadline() <= Instant::now());
     }
 }

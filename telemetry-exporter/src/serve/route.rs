@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -10,11 +11,15 @@ use hyper::header::{
     VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
 use super::admission::Admission;
 use super::body::{Body, Source};
+use super::figures::Figures;
+use super::flow::Key;
 use super::progress::Progress;
-use super::{Exposition, Limits, Scrape, Step, Target, landing};
+use super::{BadRequest, Exposition, Limits, Scrape, ScrapeError, Target, landing};
+use crate::compress::Coding;
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -29,31 +34,54 @@ pub(super) struct Site {
     exposition: Box<dyn Exposition>,
     landing: String,
     limits: Limits,
+    codings: Vec<Coding>,
+    figures: Arc<Figures>,
 }
 
 impl Site {
-    pub(super) fn new(exposition: Box<dyn Exposition>, title: &str, limits: Limits) -> Self {
-        Self { exposition, landing: landing::page(title), limits }
+    pub(super) fn new(
+        exposition: Box<dyn Exposition>,
+        title: &str,
+        limits: Limits,
+        codings: Vec<Coding>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        Self { exposition, landing: landing::page(title), limits, codings, figures }
     }
 
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }
 
+    pub(super) fn figures(&self) -> &Arc<Figures> {
+        &self.figures
+    }
+
     /// The response; hyper leaves out its body where the method is `HEAD`.
-    pub(super) fn respond(
+    pub(super) async fn respond(
         &self,
         request: &Request<Incoming>,
         admission: &Rc<Admission>,
         progress: &Rc<Progress>,
     ) -> Response<Body> {
         progress.request(budget(request.headers()), !request.body().is_end_stream());
-        let mut response = self.route(request, admission, progress);
+        let mut response = self.route(request, admission, progress).await;
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        progress.answered();
+        self.figures.responded(response.status().as_u16());
         response
     }
 
-    fn route(&self, request: &Request<Incoming>, admission: &Rc<Admission>, progress: &Rc<Progress>) -> Response<Body> {
+    async fn route(
+        &self,
+        request: &Request<Incoming>,
+        admission: &Rc<Admission>,
+        progress: &Rc<Progress>,
+    ) -> Response<Body> {
+        if request.uri().query().is_some_and(|query| query.len() > self.limits.query_bytes) {
+            let text = format!("the query is longer than {} bytes\n", self.limits.query_bytes);
+            return message(StatusCode::URI_TOO_LONG, &text, progress);
+        }
         let page = match request.uri().path() {
             "/metrics" => Page::Scrape(Target::Metrics),
             "/metrics.json" => Page::Scrape(Target::Json),
@@ -65,7 +93,7 @@ impl Site {
         };
         match *request.method() {
             Method::GET | Method::HEAD => match page {
-                Page::Scrape(target) => self.scrape(target, request, admission, progress),
+                Page::Scrape(target) => self.scrape(target, request, admission, progress).await,
                 Page::Whole(kind, text) => whole(StatusCode::OK, kind, text, progress),
             },
             Method::OPTIONS => {
@@ -83,59 +111,66 @@ impl Site {
         }
     }
 
-    fn scrape(
+    async fn scrape(
         &self,
         target: Target,
         request: &Request<Incoming>,
         admission: &Rc<Admission>,
         progress: &Rc<Progress>,
     ) -> Response<Body> {
-        let Some(place) = admission.begin_scrape() else {
-            return later("too many scrapes at once; try again\n", progress);
-        };
-        let accept = joined(request.headers(), ACCEPT);
-        let accept_encoding = joined(request.headers(), ACCEPT_ENCODING);
-        let scrape = Scrape {
+        let begun = Instant::now();
+        let key = Key {
             target,
-            accept: accept.as_deref(),
-            accept_encoding: accept_encoding.as_deref(),
-            query: request.uri().query(),
+            accept: joined(request.headers(), ACCEPT).map(Cow::into_owned),
+            accept_encoding: joined(request.headers(), ACCEPT_ENCODING).map(Cow::into_owned),
+            query: request.uri().query().map(str::to_owned),
         };
-        // The first chunk is made before the status is sent, so that an exposition that fails at once can say so, and
-        // a small one gets its length.
-        let mut first = Body::buffer();
-        let begun = Source::open(|| self.exposition.open(&scrape)).and_then(|mut source| {
-            let step = source.next(&mut first)?;
-            Ok((source, step))
-        });
-        let (source, step) = match begun {
-            Ok(begun) => begun,
-            Err(error) => {
-                let text = format!("the scrape failed: {error}\n");
-                return message(StatusCode::INTERNAL_SERVER_ERROR, &text, progress);
+        let mut reader = match admission.flows().join(&key) {
+            Some(reader) => reader,
+            None => {
+                let Some(place) = admission.begin_scrape() else {
+                    return later("too many scrapes at once; try again\n", progress);
+                };
+                let scrape = Scrape {
+                    target,
+                    accept: key.accept.as_deref(),
+                    accept_encoding: key.accept_encoding.as_deref(),
+                    query: key.query.as_deref(),
+                    time: progress.time_of_response().saturating_duration_since(begun),
+                };
+                let coding = Coding::negotiate(scrape.accept_encoding, &self.codings);
+                match Source::open(|| self.exposition.open(&scrape)) {
+                    Ok(source) => admission.flows().begin(key, source, coding, place),
+                    Err(error) => return failure(&error, progress),
+                }
             }
         };
-        if progress.is_late() {
+        // The first part is made before the status is sent, so that an exposition that fails at once can say so, and
+        // a small one gets its length.
+        let head = timeout_at(progress.time_of_response(), reader.head()).await;
+        let head = match head {
+            Ok(Ok(_)) if Instant::now() >= progress.time_of_response() => None,
+            Ok(Ok(head)) => Some(head),
+            Ok(Err(error)) => return failure(&error, progress),
+            Err(_) => None,
+        };
+        let Some(head) = head else {
             return later("the exposition was not ready within the time for a scrape\n", progress);
-        }
-        let mut headers = HeaderMap::new();
-        let kind = HeaderValue::from_str(source.chunks().content_type());
-        let encoding = source.chunks().content_encoding().map(HeaderValue::from_str).transpose();
+        };
+        let kind = HeaderValue::from_str(head.content_type);
+        let encoding = head.content_encoding.map(HeaderValue::from_str).transpose();
         let (Ok(kind), Ok(encoding)) = (kind, encoding) else {
             let text = "the scrape failed: its content type or encoding is no header value\n";
             return message(StatusCode::INTERNAL_SERVER_ERROR, text, progress);
         };
+        let body = Body::scrape(reader, begun, head.content_encoding, &self.figures, progress);
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, kind);
         if let Some(encoding) = encoding {
             headers.insert(CONTENT_ENCODING, encoding);
         }
         headers.insert(VARY, NEGOTIATED);
-        let body = match step {
-            Step::Last => Body::whole(first, progress),
-            Step::More => Body::scrape(first, source, place, progress),
-        };
-        let mut response = Response::new(body);
-        *response.headers_mut() = headers;
         response
     }
 }
@@ -154,6 +189,14 @@ fn whole(status: StatusCode, kind: HeaderValue, text: &str, progress: &Rc<Progre
 
 fn message(status: StatusCode, text: &str, progress: &Rc<Progress>) -> Response<Body> {
     whole(status, TEXT, text, progress)
+}
+
+/// A scrape that failed before anything of it was sent.
+fn failure(error: &ScrapeError, progress: &Rc<Progress>) -> Response<Body> {
+    match error.downcast_ref::<BadRequest>() {
+        Some(error) => message(StatusCode::BAD_REQUEST, &format!("{error}\n"), progress),
+        None => message(StatusCode::INTERNAL_SERVER_ERROR, &format!("the scrape failed: {error}\n"), progress),
+    }
 }
 
 fn later(text: &str, progress: &Rc<Progress>) -> Response<Body> {

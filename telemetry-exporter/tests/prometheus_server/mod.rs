@@ -1,5 +1,5 @@
-//! A Prometheus server of a test's own, asked over its API.
-
+//! A Prometheus server of a test's own, asked over its API. Each test file uses a part of it.
+#![allow(dead_code)]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +29,22 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    pub(crate) fn start(mut program: Command, targets: &[(&str, SocketAddr)]) -> Self {
+    pub(crate) fn start(program: Command, targets: &[(&str, SocketAddr)]) -> Self {
+        let targets: Vec<_> = targets.iter().map(|(job, target)| (*job, *target, String::new())).collect();
+        Self::start_with(program, &targets)
+    }
+
+    /// The same, with settings of each job beside its target.
+    pub(crate) fn start_with(mut program: Command, targets: &[(&str, SocketAddr, String)]) -> Self {
         let (address, folder) = (free_address(), Folder::new());
         let seconds = INTERVAL.as_secs();
         let mut config =
             format!("global:\n  scrape_interval: {seconds}s\n  scrape_timeout: {seconds}s\nscrape_configs:\n");
-        for (job, target) in targets {
+        for (job, target, settings) in targets {
             writeln!(config, "  - job_name: {job}\n    static_configs:\n      - targets: [\"{target}\"]").unwrap();
+            for line in settings.lines() {
+                writeln!(config, "    {line}").unwrap();
+            }
         }
         let file = folder.0.join("prometheus.yml");
         fs::write(&file, config).unwrap();

@@ -121,6 +121,15 @@ impl Client {
         self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
     }
 
+    /// Asks with one more line in the head.
+    pub(crate) fn request_with(&mut self, path: &str, line: &str) -> &mut Self {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{line}\r\n\r\n"))
+    }
+
+    pub(crate) fn get_with(&mut self, path: &str, line: &str) -> Response {
+        self.request_with(path, line).response()
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request("GET", path).response()
     }
@@ -143,7 +152,14 @@ impl Client {
     /// Reads more; `false` at the end, be it in order or not.
     fn fill(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 16 * 1024];
-        match self.stream.read(&mut bytes) {
+        let read = loop {
+            match self.stream.read(&mut bytes) {
+                // A read with a timeout is not begun again by the system, as others are.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(read) => {
                 self.unread.extend_from_slice(&bytes[..read]);
                 Ok(read > 0)
