@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use telemetry_core::family::Family;
 use telemetry_core::scrape::{
-    Exemplar, Exemplars, ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, States, SummarySample,
-    Total, Visit,
+    Exemplar, Exemplars, ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, States,
+    SummarySample, Total, Visit,
 };
 
 /// How many series one step of a replay shows at the most.

@@ -466,7 +466,8 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
         let (event, measurement) = (plan.key.event.clone(), plan.measurement.clone());
-        compiled[at] = Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped, exemplars }));
+        compiled[at] =
+            Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped, exemplars }));
     }
     (compiled.into_iter().flatten().collect(), next)
 }
