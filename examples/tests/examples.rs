@@ -5,7 +5,7 @@ mod programs;
 use std::net::{SocketAddr, TcpListener};
 
 use programs::example;
-use telemetry_testkit::client::{TEXT, get, get_until};
+use telemetry_testkit::client::{OPENMETRICS, TEXT, get, get_until};
 use telemetry_testkit::process::{Ended, Running};
 
 fn run(name: &str) -> Ended {
@@ -129,4 +129,31 @@ fn the_servers_tell_what_there_is_and_what_is_wrong() {
         let ended = Running::start(example(name).args(["--listen", "127.0.0.1:0", "--seconds", "0"])).end();
         assert!(ended.status.success(), "{name}: {}", ended.stderr);
     }
+}
+
+/// Spans become events, their fields labels, and the trace of OpenTelemetry an exemplar; what is emitted is logged.
+#[test]
+fn a_program_that_traces_has_metrics_of_its_spans() {
+    let mut tracing = Running::start(&mut example("tracing"));
+    let line = tracing.line_with("http://");
+    let address: SocketAddr = line.trim().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
+    let lines = [
+        "web_request_duration_seconds_bucket{route=\"/checkout\",status=\"200\",le=\"0.1\"} ",
+        "web_request_duration_seconds_bucket{route=\"/checkout\",status=\"402\",le=\"0.1\"} ",
+        "shop_checkout_total{country=\"de\",tenant=\"acme\"} ",
+        "shop_checkout_total{country=\"de\",tenant=\"globex\"} ",
+        "log_warning_total{level=\"WARN\",target=\"tracing\"} ",
+    ];
+    let has_trace = |line: &str| {
+        let trace = line.split_once(" # {trace_id=\"").and_then(|(_, rest)| rest.split_once("\",span_id=\""));
+        trace.is_some_and(|(trace, _)| trace.len() == 32 && trace.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    get_until(address, "/metrics", OPENMETRICS, |response| {
+        let found = |start: &&str| response.body.lines().find(|line| line.starts_with(start));
+        lines.iter().all(|line| found(&line).is_some())
+            // The span that has just closed, and the one around an event.
+            && response.body.lines().any(|line| line.starts_with("web_request_duration_seconds_bucket{") && has_trace(line))
+            && lines[2..4].iter().all(|line| has_trace(found(&line).unwrap_or_default()))
+    });
+    assert!(tracing.line_with("shop.checkout country=").contains("INFO request{"));
 }

@@ -6,6 +6,7 @@
 
 mod bound;
 mod closed;
+mod exemplar;
 mod room;
 mod step;
 

@@ -23,7 +23,7 @@ pub struct Clock {
 
 #[derive(Clone, Debug)]
 enum Source {
-    System(Instant),
+    System { start: Instant, coarse_start: u64 },
     Manual(Arc<AtomicU64>),
 }
 
@@ -51,7 +51,7 @@ impl Clock {
     pub fn system() -> Self {
         // A time before 1970 is a clock that was never set: as good as the epoch.
         let origin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin, source: Source::System(Instant::now()) }
+        Self { origin, source: Source::System { start: Instant::now(), coarse_start: coarse_nanos() } }
     }
 
     /// A clock that moves when its hands do; it starts at the Unix epoch.
@@ -70,7 +70,7 @@ impl Clock {
     #[inline]
     pub(crate) fn elapsed_nanos(&self) -> u64 {
         match &self.source {
-            Source::System(start) => nanos(start.elapsed()),
+            Source::System { start, .. } => nanos(start.elapsed()),
             // Relaxed: as in `advance`.
             Source::Manual(elapsed) => elapsed.load(Ordering::Relaxed),
         }
@@ -86,11 +86,45 @@ impl Clock {
         self.origin + self.elapsed()
     }
 
+    /// How long the clock has run, give or take some milliseconds: for a fifth of what the exact time costs.
+    #[inline]
+    pub(crate) fn coarse_nanos(&self) -> u64 {
+        match &self.source {
+            Source::System { coarse_start, .. } => coarse_nanos().saturating_sub(*coarse_start),
+            // Relaxed: as in `advance`.
+            Source::Manual(elapsed) => elapsed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch, by the system's time of day, which may have been set since the clock started.
+    pub(crate) fn millis_of_day(&self) -> u64 {
+        let time = match &self.source {
+            Source::System { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Source::Manual(_) => self.origin + self.elapsed(),
+        };
+        nanos(time) / 1_000_000
+    }
+
     /// The time of day when the clock started, since the Unix epoch.
     #[must_use]
     pub fn origin(&self) -> Duration {
         self.origin
     }
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+#[inline]
+fn coarse_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to `time` alone. It can't fail for a clock that every Linux has; then it would be zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn coarse_nanos() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    nanos(START.get_or_init(Instant::now).elapsed())
 }
 
 /// Nanoseconds, or the most that fit: 584 years.

@@ -168,6 +168,22 @@ impl Instrument {
         }
     }
 
+    /// How many exemplars a series has room for.
+    pub(crate) fn exemplar_slots(&self) -> u32 {
+        match self {
+            Self::Distribution(histogram) => histogram.exemplar_slots(),
+            _ => 1,
+        }
+    }
+
+    /// Which of these a value belongs to, once it was recorded; `None` if it can't be recorded.
+    pub(crate) fn exemplar_slot(&self, value: Quantity) -> Option<u32> {
+        match self {
+            Self::Distribution(histogram) => Some(histogram.exemplar_slot(value)),
+            _ => self.takes(value).then_some(0),
+        }
+    }
+
     /// The table whose chunks of cells have to be given back with the row.
     pub(crate) fn chunk_table(&self) -> Option<&ChunkTable> {
         match self {

@@ -32,6 +32,7 @@
 //! - **Family**: all series of one metric: [`family::Family`].
 //! - **Series**: one choice of labels: [`scrape::Series`].
 //! - **Instrument**: how a series counts; code can hold one, without events: [`mod@instrument`].
+//! - **Exemplar**: one of the events that made a total or a bucket, by the ids of its trace: [`exemplar`].
 //! - **Cell**: one 64-bit word of an instrument, of which each thread has its own.
 //! - **Scrape**: one walk over all families, open to any consumer: [`registry::Scrape`], [`scrape::Visit`].
 //! - **Source**: what gives figures when it is scraped: [`mod@source`], [`scrape::Source`].
@@ -94,6 +95,8 @@
 //! - `http`: `http::ServerLayer` and `http::ClientLayer`, which tell of the requests of a `tower` service.
 //! - `metrics`: the facade of the crate `metrics`, both ways: see `facade`.
 //! - `test-util`: `test::Capture`, `assert_emitted!` and others, for tests of what is emitted and counted.
+//! - `tracing`: spans and events of the crate `tracing` become events, and the other way; tags and exemplars from spans:
+//!   `tracing`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The macros name this crate by its own name, also inside of it.
@@ -124,6 +127,7 @@ pub mod scope;
 mod aggregate;
 pub mod catalogue;
 pub mod console;
+pub mod exemplar;
 pub mod explain;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
@@ -157,6 +161,11 @@ mod sync;
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
 
+// Beside `tracing`.
+#[cfg(feature = "tracing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+pub mod tracing;
+
 // For tests of an application.
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -181,6 +190,13 @@ pub use value::{Measurement, Number, TagValue, Value};
 
 #[cfg(feature = "derive")]
 pub use telemetry_macros::{Event, TagValue, instrument};
+
+/// What the documents of the repository show with features of this crate is compiled and run.
+#[cfg(all(doctest, feature = "tracing"))]
+mod documents {
+    #[doc = include_str!("../../docs/tracing.md")]
+    mod tracing {}
+}
 
 /// What the macros expand to; nothing here is for anybody else.
 #[doc(hidden)]

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::exemplar::Sampler;
 use crate::family::Kind;
 use crate::instrument::{Buckets, Exponential, Window};
 use crate::typed::{EventRef, MeasurementRef};
@@ -154,6 +155,8 @@ impl fmt::Debug for Rule {
 
 /// Writes the value of a computed tag.
 pub(crate) type ComputeTag = Arc<dyn Fn(&Event<'_>, &mut String) + Send + Sync>;
+/// Hands over the text of a tag that lies around the event.
+pub(crate) type ContextTag = Arc<dyn Fn(&mut dyn FnMut(&str)) + Send + Sync>;
 /// Computes a measurement.
 pub(crate) type ComputeValue = Arc<dyn Fn(&Event<'_>) -> Option<Number> + Send + Sync>;
 
@@ -161,6 +164,7 @@ pub(crate) type ComputeValue = Arc<dyn Fn(&Event<'_>) -> Option<Number> + Send +
 pub(crate) enum TagSource {
     Named(String),
     Computed(ComputeTag),
+    Context(ContextTag),
 }
 
 #[derive(Clone)]
@@ -193,6 +197,7 @@ pub struct Metric {
     pub(crate) states: Vec<String>,
     pub(crate) limit: u32,
     pub(crate) expiry: Option<(Duration, Duration)>,
+    pub(crate) exemplars: Option<Sampler>,
     pub(crate) description: Option<String>,
 }
 
@@ -228,6 +233,7 @@ impl Metric {
             states: Vec::new(),
             limit: DEFAULT_LIMIT,
             expiry: None,
+            exemplars: None,
             description: None,
         }
     }
@@ -287,6 +293,31 @@ impl Metric {
         compute: impl Fn(&Event<'_>, &mut String) + Send + Sync + 'static,
     ) -> Self {
         self.tags.push(TagChoice { label: label.into(), source: TagSource::Computed(Arc::new(compute)) });
+        self
+    }
+
+    /// Adds a label whose value lies around the event: the tenant of a request, the job that a worker runs. `context` hands
+    /// it to the function that it is given, without a copy; what it does not hand over is no label.
+    ///
+    /// It runs on the emitting thread, as [`Metric::computed_tag`] does. When it panics, the event is not counted, and the
+    /// metric counts it as invalid.
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use telemetry_core::metric::counter;
+    ///
+    /// thread_local!(static TENANT: RefCell<String> = RefCell::default());
+    ///
+    /// let by_tenant = counter("http.server.request.stop.count")
+    ///     .context_tag("tenant", |take| TENANT.with_borrow(|tenant| take(tenant)));
+    /// # let _ = by_tenant;
+    /// ```
+    pub fn context_tag(
+        mut self,
+        label: impl Into<String>,
+        context: impl Fn(&mut dyn FnMut(&str)) + Send + Sync + 'static,
+    ) -> Self {
+        self.tags.push(TagChoice { label: label.into(), source: TagSource::Context(Arc::new(context)) });
         self
     }
 
@@ -377,6 +408,13 @@ impl Metric {
     /// Hides a series that had no event for `hide_after`, and forgets it after `reclaim_after` more.
     pub fn expiry(mut self, hide_after: Duration, reclaim_after: Duration) -> Self {
         self.expiry = Some((hide_after, reclaim_after));
+        self
+    }
+
+    /// Keeps exemplars beside the total of a counter or a sum, or beside each bucket of a distribution: see
+    /// [`exemplar`](crate::exemplar).
+    pub fn exemplars(mut self, sampler: &Sampler) -> Self {
+        self.exemplars = Some(sampler.clone());
         self
     }
 

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use crate::cells::Reader;
 use crate::clock::Clock;
+use crate::exemplar;
 use crate::family::{Family, Kind};
 use crate::instrument::{Moment, Scratch, Unlinked};
 use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
-use crate::scrape::{Labels, Sample, Series, Source, Visit};
+use crate::scrape::{Exemplars, Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
 use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -339,6 +340,7 @@ impl Registry {
             reader: Reader::new(),
             scratch: Scratch::default(),
             renews: false,
+            exemplars: exemplar::Scratch::default(),
         }
     }
 
@@ -375,6 +377,9 @@ impl Registry {
                 let Some(own) = entry.labels(row, shown.as_deref()) else { continue };
                 let has = |wanted: &(&str, &str)| own.iter().any(|label| label == *wanted) || wanted.1.is_empty();
                 if labels.iter().all(has) {
+                    if let Some(kept) = entry.metric.exemplars() {
+                        kept.place.clear(row.first_cell());
+                    }
                     entry.set_back(&mut reader, row, &moment, removed);
                     number += 1;
                 }
@@ -404,6 +409,7 @@ pub struct Scrape {
     scratch: Scratch,
     /// Whether histograms that got too fine begin anew.
     renews: bool,
+    exemplars: exemplar::Scratch,
 }
 
 impl fmt::Debug for Scrape {
@@ -479,7 +485,11 @@ impl Scrape {
                 entry.end_renewal(renewal, &mut self.reader, row, self.clock.now());
             }
             if let Some(sample) = sample {
-                visitor.series(&Series { labels, created: Some(created), sample });
+                let exemplars = match entry.metric.exemplars() {
+                    Some(kept) => kept.place.read(row.first_cell(), &mut self.exemplars),
+                    None => Exemplars::default(),
+                };
+                visitor.series(&Series { labels, created: Some(created), sample, exemplars });
             }
         }
         true
@@ -559,14 +569,15 @@ impl Skipped<'_> {
         }
         let mut reader = Reader::new();
         let skipped = Family::new("telemetry.metric.skipped", Kind::Counter)
-            .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
+            .description("Events that a metric saw and could not count, since the measurement was missing or invalid, and exemplars that it could not take.")
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
         // What is held and has no values can't miss any.
         let has_values = |entry: &&Arc<Entry>| !matches!(entry.metric.family().kind(), Kind::Info | Kind::StateSet);
         for entry in self.0.iter().filter(has_values) {
-            for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
-            {
+            let exemplars = entry.metric.exemplars().map(|kept| ("exemplar", kept.refused));
+            let values = [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())];
+            for (reason, cell) in values.into_iter().chain(exemplars) {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
                 show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));
             }
@@ -599,7 +610,7 @@ impl Skipped<'_> {
 }
 
 fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
 }
 
 /// An instrument of one series that code holds; sealed.

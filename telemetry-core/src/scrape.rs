@@ -53,6 +53,100 @@ pub struct Series<'a> {
     pub created: Option<Duration>,
     /// The values.
     pub sample: Sample<'a>,
+    /// Some of the events that made them: of a total at most one, of a histogram at most one for each bucket.
+    pub exemplars: Exemplars<'a>,
+}
+
+impl<'a> Series<'a> {
+    /// A series of which nobody knows when it came to be, without exemplars.
+    #[must_use]
+    pub const fn new(labels: Labels<'a>, sample: Sample<'a>) -> Self {
+        Self { labels, created: None, sample, exemplars: Exemplars::from_slice(&[]) }
+    }
+}
+
+/// One of the events that made a total or a bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Exemplar<'a> {
+    /// What leads to the event: the ids of its trace.
+    pub labels: Labels<'a>,
+    /// What the event added to the total, or recorded, in the unit of the family.
+    pub value: f64,
+    /// When, since the Unix epoch; in whole milliseconds.
+    pub timestamp: Duration,
+}
+
+/// The exemplars of a series.
+#[derive(Clone, Copy, Default)]
+pub struct Exemplars<'a>(ExemplarForm<'a>);
+
+#[derive(Clone, Copy)]
+enum ExemplarForm<'a> {
+    Given(&'a [Exemplar<'a>]),
+    Stored { text: &'a [u8], stored: &'a [Stored] },
+}
+
+/// An exemplar whose labels lie in a text with those of others: names and values in turn, as in a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) value: f64,
+    pub(crate) timestamp: Duration,
+    pub(crate) labels: std::ops::Range<usize>,
+}
+
+impl Default for ExemplarForm<'_> {
+    fn default() -> Self {
+        Self::Given(&[])
+    }
+}
+
+impl<'a> Exemplars<'a> {
+    /// Exemplars given one by one, by a [`Source`].
+    #[must_use]
+    pub const fn from_slice(exemplars: &'a [Exemplar<'a>]) -> Self {
+        Self(ExemplarForm::Given(exemplars))
+    }
+
+    pub(crate) const fn from_stored(text: &'a [u8], stored: &'a [Stored]) -> Self {
+        Self(ExemplarForm::Stored { text, stored })
+    }
+
+    /// Whether there are none.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        match self.0 {
+            ExemplarForm::Given(given) => given.is_empty(),
+            ExemplarForm::Stored { stored, .. } => stored.is_empty(),
+        }
+    }
+
+    /// All of them; those of a histogram with explicit buckets in the order of the buckets.
+    pub fn iter(&self) -> impl Iterator<Item = Exemplar<'a>> + use<'a> {
+        let (given, text, stored): (&'a [Exemplar<'a>], &'a [u8], &'a [Stored]) = match self.0 {
+            ExemplarForm::Given(given) => (given, &[], &[]),
+            ExemplarForm::Stored { text, stored } => (&[], text, stored),
+        };
+        let stored = stored.iter().map(|stored| Exemplar {
+            labels: Labels(Form::Alternating(&text[stored.labels.clone()])),
+            value: stored.value,
+            timestamp: stored.timestamp,
+        });
+        given.iter().copied().chain(stored)
+    }
+
+    /// The newest whose value lies above `lower` and not above `upper`, as the values of a bucket do.
+    #[must_use]
+    pub fn within(&self, lower: f64, upper: f64) -> Option<Exemplar<'a>> {
+        let within = self.iter().filter(|exemplar| exemplar.value > lower && exemplar.value <= upper);
+        within.max_by_key(|exemplar| exemplar.timestamp)
+    }
+}
+
+impl fmt::Debug for Exemplars<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 /// The labels of one series.
@@ -74,6 +168,8 @@ enum Form<'a> {
         clean: bool,
     },
     Pairs(&'a [(&'a str, &'a str)]),
+    // Names and values in turn, as `crate::key` writes values.
+    Alternating(&'a [u8]),
 }
 
 impl<'a> Labels<'a> {
@@ -116,6 +212,7 @@ impl<'a> Labels<'a> {
             Form::Row { key, .. } => ValuesForm::Row(key),
             Form::OpenRow { names, key, .. } => ValuesForm::OpenRow { key, left: names.len() },
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
+            Form::Alternating(key) => ValuesForm::Alternating(key),
         })
     }
 
@@ -125,6 +222,7 @@ impl<'a> Labels<'a> {
         let names = match self.0 {
             Form::Row { names, .. } | Form::OpenRow { names, .. } => PairNames::Row(names.iter()),
             Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
+            Form::Alternating(key) => PairNames::Alternating(key),
         };
         Pairs { names, values: self.values() }
     }
@@ -163,6 +261,7 @@ enum ValuesForm<'a> {
     Row(&'a [u8]),
     OpenRow { key: &'a [u8], left: usize },
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
+    Alternating(&'a [u8]),
 }
 
 impl<'a> Iterator for Values<'a> {
@@ -177,6 +276,10 @@ impl<'a> Iterator for Values<'a> {
                 Some(crate::key::take_value(key).unwrap_or_default())
             }
             ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
+            ValuesForm::Alternating(key) => {
+                crate::key::take_value(key)?;
+                crate::key::take_value(key)
+            }
         }
     }
 }
@@ -192,6 +295,7 @@ pub struct Pairs<'a> {
 enum PairNames<'a> {
     Row(std::slice::Iter<'a, Arc<str>>),
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
+    Alternating(&'a [u8]),
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -202,6 +306,11 @@ impl<'a> Iterator for Pairs<'a> {
             let name = match &mut self.names {
                 PairNames::Row(names) => &**names.next()?,
                 PairNames::Pairs(pairs) => pairs.next()?.0,
+                PairNames::Alternating(key) => {
+                    let name = crate::key::take_value(key)?;
+                    crate::key::take_value(key)?;
+                    name
+                }
             };
             let value = self.values.next()?;
             if !value.is_empty() {

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::cells::{self, Address, Reader, RowCells, Shard};
 use crate::clock::{self, Clock};
+use crate::exemplar;
 use crate::index::{Index, Retired, Wanted};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Mark, Seed, Texts, take_value};
@@ -53,6 +54,8 @@ pub(crate) struct Layout {
     pub(crate) expiry: Option<Expiry>,
     /// Tables in a row whose chunks of cells go with it.
     pub(crate) chunk_tables: Vec<ChunkTable>,
+    /// Words in a row whose exemplars go with it.
+    pub(crate) exemplars: Vec<exemplar::Place>,
 }
 
 /// When an idle series is hidden, and how much later it is forgotten.
@@ -347,6 +350,9 @@ impl Projection {
     fn free_cells(&self, row: Row) {
         for table in &self.layout.chunk_tables {
             table.free(row.first_cell());
+        }
+        for place in &self.layout.exemplars {
+            place.free(row.first_cell());
         }
         cells::space().free(row.first_cell(), self.layout.cells);
     }

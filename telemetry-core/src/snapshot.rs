@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::family::Family;
 use crate::registry::Registry;
-use crate::scrape::{Sample, Series, SpiralSample, Total, Visit};
+use crate::scrape::{Exemplar, Labels, Sample, Series, SpiralSample, Total, Visit};
 
 /// Everything that a registry held at one moment.
 ///
@@ -44,6 +44,29 @@ pub struct SeriesSnapshot {
     pub created: Option<Duration>,
     /// The values.
     pub value: ValueSnapshot,
+    /// Some of the events that made them.
+    pub exemplars: Vec<ExemplarSnapshot>,
+}
+
+/// One exemplar of a series of a [`Snapshot`]: see [`crate::scrape::Exemplar`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExemplarSnapshot {
+    /// What leads to the event.
+    pub labels: BTreeMap<String, String>,
+    /// What the event added or recorded.
+    pub value: f64,
+    /// When, since the Unix epoch.
+    pub timestamp: Duration,
+}
+
+impl From<Exemplar<'_>> for ExemplarSnapshot {
+    fn from(exemplar: Exemplar<'_>) -> Self {
+        Self { labels: owned(exemplar.labels), value: exemplar.value, timestamp: exemplar.timestamp }
+    }
+}
+
+fn owned(labels: Labels<'_>) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The values of a series of a [`Snapshot`].
@@ -133,8 +156,12 @@ impl Visit for Snapshot {
 
     fn series(&mut self, series: &Series<'_>) {
         if let Some(family) = self.families.last_mut() {
-            let labels = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            family.series.push(SeriesSnapshot { labels, created: series.created, value: series.sample.into() });
+            family.series.push(SeriesSnapshot {
+                labels: owned(series.labels),
+                created: series.created,
+                value: series.sample.into(),
+                exemplars: series.exemplars.iter().map(Into::into).collect(),
+            });
         }
     }
 }

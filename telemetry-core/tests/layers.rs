@@ -14,6 +14,7 @@ const EVENTS: &[&str] =
 /// From a definition to a scrape.
 const METRICS: &[&str] = &[
     "metric",
+    "exemplar",
     "registry",
     "family",
     "scrape",
@@ -28,7 +29,8 @@ const METRICS: &[&str] = &[
     "series",
 ];
 /// What turns events into metrics, and what tells of that.
-const BOTH: &[&str] = &["aggregate", "catalogue", "explain", "console", "facade", "http", "poller", "test", "unlocked"];
+const BOTH: &[&str] =
+    &["aggregate", "catalogue", "explain", "console", "facade", "http", "poller", "test", "tracing", "unlocked"];
 
 /// Which modules a module may name.
 fn allowed(module: &str) -> BTreeSet<&'static str> {

@@ -42,6 +42,11 @@ impl Source for About {
         let labels: Vec<(&str, &str)> =
             self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         visitor.family(&self.family);
-        visitor.series(&Series { labels: Labels::from_pairs(&labels), created: None, sample: Sample::Info });
+        visitor.series(&Series {
+            labels: Labels::from_pairs(&labels),
+            created: None,
+            sample: Sample::Info,
+            exemplars: telemetry_core::scrape::Exemplars::default(),
+        });
     }
 }

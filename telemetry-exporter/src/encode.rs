@@ -10,11 +10,7 @@
 //!
 //! let mut encoder = Text::<Prometheus>::new();
 //! encoder.family(&Family::new("jobs.done.count", Kind::Counter).description("Jobs that are done."));
-//! encoder.series(&Series {
-//!     labels: Labels::from_pairs(&[("queue", "mail")]),
-//!     created: None,
-//!     sample: Sample::Total(Total::U64(3)),
-//! });
+//! encoder.series(&Series::new(Labels::from_pairs(&[("queue", "mail")]), Sample::Total(Total::U64(3))));
 //! encoder.finish();
 //! assert_eq!(
 //!     encoder.take(),
@@ -29,6 +25,7 @@
 //! costs the others.
 
 mod copy;
+mod exemplar;
 mod json;
 mod label;
 mod openmetrics;

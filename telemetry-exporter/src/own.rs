@@ -127,5 +127,5 @@ impl Source for GuardFigures {
 }
 
 fn show(visitor: &mut dyn Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use telemetry_core::family::Family;
 use telemetry_core::scrape::{
-    ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, States, SummarySample, Total, Visit,
+    Exemplar, Exemplars, ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, States,
+    SummarySample, Total, Visit,
 };
 
 /// How many series one step of a replay shows at the most.
@@ -21,6 +22,7 @@ pub(crate) struct Recording {
     // The texts of all labels, one behind the other.
     texts: String,
     labels: Vec<(Range<usize>, Range<usize>)>,
+    exemplars: Vec<KeptExemplar>,
     // What comes later is for nobody.
     until: Instant,
 }
@@ -28,7 +30,14 @@ pub(crate) struct Recording {
 #[derive(Debug)]
 enum Part {
     Family(Family),
-    Series { labels: Range<usize>, created: Option<Duration>, sample: Kept },
+    Series { labels: Range<usize>, created: Option<Duration>, sample: Kept, exemplars: Range<usize> },
+}
+
+#[derive(Debug)]
+struct KeptExemplar {
+    labels: Range<usize>,
+    value: f64,
+    timestamp: Duration,
 }
 
 #[derive(Debug)]
@@ -122,7 +131,7 @@ impl Recording {
     /// An empty one, which takes nothing any more when `until` has passed: a source without an end takes no memory
     /// without an end.
     pub(crate) fn new(until: Instant) -> Self {
-        Self { parts: Vec::new(), texts: String::new(), labels: Vec::new(), until }
+        Self { parts: Vec::new(), texts: String::new(), labels: Vec::new(), exemplars: Vec::new(), until }
     }
 
     /// Shows some series from part `from` on; gives the part to go on from, or `None` at the end.
@@ -132,12 +141,21 @@ impl Recording {
         for part in &self.parts[from..to] {
             match part {
                 Part::Family(family) => visitor.family(family),
-                Part::Series { labels, created, sample } => {
-                    let texts = self.labels[labels.clone()].iter();
+                Part::Series { labels, created, sample, exemplars } => {
                     pairs.clear();
-                    pairs.extend(texts.map(|(name, value)| (&self.texts[name.clone()], &self.texts[value.clone()])));
+                    pairs.extend(self.pairs(labels));
                     let (labels, mut room) = (Labels::from_pairs(&pairs), Vec::new());
-                    visitor.series(&Series { labels, created: *created, sample: sample.lend(&mut room) });
+                    let kept = &self.exemplars[exemplars.clone()];
+                    // Without exemplars, as most series are, these take no memory.
+                    let texts: Vec<Vec<_>> = kept.iter().map(|kept| self.pairs(&kept.labels).collect()).collect();
+                    let lent = kept.iter().zip(&texts).map(|(kept, texts)| Exemplar {
+                        labels: Labels::from_pairs(texts),
+                        value: kept.value,
+                        timestamp: kept.timestamp,
+                    });
+                    let lent: Vec<Exemplar<'_>> = lent.collect();
+                    let exemplars = Exemplars::from_slice(&lent);
+                    visitor.series(&Series { labels, created: *created, sample: sample.lend(&mut room), exemplars });
                 }
             }
         }
@@ -146,6 +164,20 @@ impl Recording {
 
     fn is_over(&self) -> bool {
         self.parts.len().is_multiple_of(STEP) && Instant::now() > self.until
+    }
+
+    fn pairs(&self, labels: &Range<usize>) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.labels[labels.clone()].iter();
+        labels.map(|(name, value)| (&self.texts[name.clone()], &self.texts[value.clone()]))
+    }
+
+    fn push_labels(&mut self, labels: Labels<'_>) -> Range<usize> {
+        let first = self.labels.len();
+        for (name, value) in labels {
+            let label = (self.push_text(name), self.push_text(value));
+            self.labels.push(label);
+        }
+        first..self.labels.len()
     }
 
     fn push_text(&mut self, text: &str) -> Range<usize> {
@@ -167,12 +199,14 @@ impl Visit for Recording {
             return;
         }
         let Some(sample) = Kept::new(&series.sample) else { return };
-        let first = self.labels.len();
-        for (name, value) in series.labels {
-            let label = (self.push_text(name), self.push_text(value));
-            self.labels.push(label);
+        let labels = self.push_labels(series.labels);
+        let first = self.exemplars.len();
+        for Exemplar { labels, value, timestamp } in series.exemplars.iter() {
+            let labels = self.push_labels(labels);
+            self.exemplars.push(KeptExemplar { labels, value, timestamp });
         }
-        self.parts.push(Part::Series { labels: first..self.labels.len(), created: series.created, sample });
+        let exemplars = first..self.exemplars.len();
+        self.parts.push(Part::Series { labels, created: series.created, sample, exemplars });
     }
 }
 
@@ -214,7 +248,11 @@ mod tests {
             visitor.family(&Family::new(format!("recorded.{number}"), kind).description("Said.").labels(["a", "b"]));
             for value in ["", "x", "\"\\\n", "é"] {
                 let (labels, created) = ([("a", value), ("b", "2")], Some(Duration::from_secs(9)));
-                visitor.series(&Series { labels: Labels::from_pairs(&labels), created, sample });
+                let exemplar =
+                    |value| Exemplar { labels: Labels::from_pairs(&labels), value, timestamp: created.unwrap() };
+                let exemplars = [exemplar(0.25), exemplar(7.0)];
+                let exemplars = Exemplars::from_slice(&exemplars);
+                visitor.series(&Series { labels: Labels::from_pairs(&labels), created, sample, exemplars });
             }
         }
     }
@@ -250,7 +288,7 @@ mod tests {
         let mut recording = Recording::new(Instant::now() + Duration::from_secs(60));
         recording.family(&Family::new("many", Kind::LastValue));
         for _ in 0..1000 {
-            recording.series(&Series { labels: Labels::from_pairs(&[]), created: None, sample: Sample::Gauge(1.0) });
+            recording.series(&Series::new(Labels::from_pairs(&[]), Sample::Gauge(1.0)));
         }
         let mut steps = 0;
         let (mut from, mut encoder) = (Some(0), Json::new());
@@ -265,7 +303,7 @@ mod tests {
     fn a_source_without_an_end_is_not_kept_without_an_end() {
         let mut recording = Recording::new(Instant::now());
         for _ in 0..100_000 {
-            recording.series(&Series { labels: Labels::from_pairs(&[]), created: None, sample: Sample::Gauge(1.0) });
+            recording.series(&Series::new(Labels::from_pairs(&[]), Sample::Gauge(1.0)));
         }
         assert!(recording.parts.len() <= STEP);
     }

@@ -95,7 +95,7 @@ impl Sources {
                 // Relaxed: a figure, with which nothing is published.
                 let sample = Sample::Total(Total::U64(count.load(Ordering::Relaxed)));
                 let labels = [("source", &*name), ("reason", reason)];
-                visitor.series(&Series { labels: Labels::from_pairs(&labels), created: None, sample });
+                visitor.series(&Series::new(Labels::from_pairs(&labels), sample));
             }
         }
     }

@@ -288,7 +288,7 @@ proptest! {
                     _ => Sample::Total(Total::U64(count)),
                 };
                 // In the order of the family, in another, and without the family's names.
-                visitor.series(&Series { labels: Labels::from_pairs(&pairs), created, sample });
+                visitor.series(&Series { labels: Labels::from_pairs(&pairs), created, sample, exemplars: telemetry_core::scrape::Exemplars::default() });
             }
         });
         let families = families(&body);

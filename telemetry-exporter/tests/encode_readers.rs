@@ -175,7 +175,12 @@ impl Source for AsShown {
                     Kind::Info => Sample::Info,
                     _ => Sample::States(States::from_pairs(&states)),
                 };
-                visitor.series(&Series { labels: Labels::from_pairs(&labels), created: None, sample });
+                visitor.series(&Series {
+                    labels: Labels::from_pairs(&labels),
+                    created: None,
+                    sample,
+                    exemplars: telemetry_core::scrape::Exemplars::default(),
+                });
             }
         }
     }

@@ -19,7 +19,7 @@ impl Source for Pool {
     fn collect(&self, visitor: &mut dyn Visit) {
         for name in ["pool.size", "pool.idle"] {
             visitor.family(&Family::new(name, Kind::LastValue));
-            visitor.series(&Series { labels: Labels::from_pairs(&[]), created: None, sample: Sample::Gauge(1.0) });
+            visitor.series(&Series::new(Labels::from_pairs(&[]), Sample::Gauge(1.0)));
         }
     }
 }

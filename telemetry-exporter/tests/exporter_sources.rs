@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 fn show(visitor: &mut dyn Visit, name: &str, value: f64) {
     visitor.family(&Family::new(name, Kind::LastValue));
-    visitor.series(&Series { labels: Labels::from_pairs(&[]), created: None, sample: Sample::Gauge(value) });
+    visitor.series(&Series::new(Labels::from_pairs(&[]), Sample::Gauge(value)));
 }
 
 /// A gate, open or shut, and who is within.
@@ -94,7 +94,7 @@ impl Source for Endless {
         while start.elapsed() < LONG / 4 {
             n += 1;
             let labels = [("n", &*n.to_string())];
-            visitor.series(&Series { labels: Labels::from_pairs(&labels), created: None, sample: Sample::Gauge(1.0) });
+            visitor.series(&Series::new(Labels::from_pairs(&labels), Sample::Gauge(1.0)));
         }
     }
     fn name(&self) -> &str {

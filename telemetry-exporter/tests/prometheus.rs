@@ -89,6 +89,7 @@ fn expected(registry: &Registry, (format, naming): (Format, Naming)) -> Samples 
         labels: [("source", HostileNames.name()), ("reason", reason)]
             .map(|(name, text)| (name.into(), text.into()))
             .into(),
+        exemplars: Vec::new(),
         created: None,
         value: ValueSnapshot::Total(Total::U64(0)),
     });

@@ -16,7 +16,7 @@ use crate::event::{Event, Metadata};
 use crate::handler::Bound;
 use crate::instrument::Moment;
 use crate::key::{KeyBuffer, Mark, Marker, Seed, Texts, take_value};
-use crate::metric::{Compiled, ComputeTag, Rule, TagSource};
+use crate::metric::{Compiled, ComputeTag, ContextTag, Rule, TagSource};
 use crate::value::{Number, TextBuffer, Value};
 
 use super::Group;
@@ -54,12 +54,14 @@ impl Bound for BoundAggregator {
 
 /// The metrics of one projection over the event of one callsite.
 pub(crate) struct BoundGroup {
-    group: Arc<Group>,
+    pub(super) group: Arc<Group>,
     way: Way,
     tags: Box<[BoundTag]>,
     /// The same where no tag is computed: positions, those of absent tags beyond the last.
     positions: Box<[usize]>,
-    steps: Box<[Step]>,
+    pub(super) steps: Box<[Step]>,
+    /// The steps whose metrics have exemplars.
+    pub(super) sampled: Box<[usize]>,
     /// What is missing from every event of this callsite.
     missing: Box<[Arc<Compiled>]>,
     rule: Option<Rule>,
@@ -73,6 +75,8 @@ enum Way {
     Closed(Closed),
     /// No code of users runs.
     General,
+    /// The same, but that samplers of exemplars do, when the event is counted.
+    Sampled,
     UserCode,
 }
 
@@ -86,6 +90,7 @@ enum BoundTag {
     At(usize),
     Absent,
     Computed(ComputeTag),
+    Context(ContextTag),
 }
 
 impl Group {
@@ -93,23 +98,28 @@ impl Group {
         let tags = self.key.tags.iter().map(|tag| match &tag.source {
             TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
             TagSource::Computed(compute) => BoundTag::Computed(Arc::clone(compute)),
+            TagSource::Context(context) => BoundTag::Context(Arc::clone(context)),
         });
         let tags: Box<[BoundTag]> = tags.collect();
         let position = |tag: &BoundTag| if let BoundTag::At(position) = tag { *position } else { usize::MAX };
         let positions: Box<[usize]> = tags.iter().map(position).collect();
         let (steps, missing) = step::bind_all(&self.metrics, metadata);
 
-        let computes_tag = tags.iter().any(|tag| matches!(tag, BoundTag::Computed(_)));
+        let computes_tag = tags.iter().any(|tag| matches!(tag, BoundTag::Computed(_) | BoundTag::Context(_)));
         let computes_value = steps.iter().any(|step| matches!(step.value, ValueSource::Computed(..)));
         let is_whole = missing.is_empty() && !steps.is_empty() && tags.iter().all(|tag| matches!(tag, BoundTag::At(_)));
+        let sampled: Box<[usize]> = (0..steps.len()).filter(|at| steps[*at].is_sampled()).collect();
         let way = if self.key.rule.is_some() || computes_tag || computes_value {
             Way::UserCode
+        } else if !sampled.is_empty() {
+            Way::Sampled
         } else if is_whole {
             Closed::new(&positions, metadata, &self.projection).map_or(Way::Texts, Way::Closed)
         } else {
             Way::General
         };
-        BoundGroup { group: Arc::clone(self), way, tags, positions, steps, missing, rule: self.key.rule.clone() }
+        let rule = self.key.rule.clone();
+        BoundGroup { group: Arc::clone(self), way, tags, positions, steps, sampled, missing, rule }
     }
 }
 
@@ -151,26 +161,27 @@ impl BoundGroup {
                     return self.record(shard, event, first, &[]);
                 }
                 drop(section);
-                self.handle_any(shard, event);
+                self.handle_any::<false>(shard, event);
             }
             Way::Closed(closed) => match closed.first_cell(event.tag_values()) {
                 Some(first) => self.record(shard, event, first, &[]),
                 None => self.handle_closed(closed, shard, event),
             },
-            Way::General => self.handle_any(shard, event),
+            Way::General => self.handle_any::<false>(shard, event),
+            Way::Sampled => self.handle_any::<true>(shard, event),
             Way::UserCode => self.handle_with_user_code(shard, event),
         }
     }
 
     #[inline(never)]
-    fn handle_any(&self, shard: &Shard, event: &Event<'_>) {
+    fn handle_any<const SAMPLED: bool>(&self, shard: &Shard, event: &Event<'_>) {
         self.skip_missing(shard);
         if self.steps.is_empty() {
             return;
         }
         let mut room = Room::new();
         match room.texts(&self.positions, event.tag_values()) {
-            Some(texts) => self.record_texts(shard, event, texts, &[]),
+            Some(texts) => self.record_texts::<SAMPLED>(shard, event, texts, &[]),
             None => self.handle_many(shard, event),
         }
     }
@@ -183,7 +194,7 @@ impl BoundGroup {
         let _ = self.select(event, &mut key);
         let mut rest = key.bytes();
         let texts: Vec<&str> = std::iter::from_fn(|| take_value(&mut rest)).collect();
-        self.record_texts(shard, event, &texts, &[]);
+        self.record_texts::<true>(shard, event, &texts, &[]);
     }
 
     /// For a series that was not seen here before, or a tag that is none of its declared values.
@@ -194,7 +205,7 @@ impl BoundGroup {
         match room.texts(&self.positions, event.tag_values()) {
             Some(texts) => {
                 closed.look_up(event.tag_values(), texts, shard, &self.group.projection);
-                self.record_texts(shard, event, texts, &[]);
+                self.record_texts::<false>(shard, event, texts, &[]);
             }
             None => self.handle_many(shard, event),
         }
@@ -239,7 +250,7 @@ impl BoundGroup {
                         &mut on_heap[..]
                     };
                     texts.iter_mut().for_each(|text| *text = take_value(&mut rest).unwrap_or_default());
-                    self.record_texts(shard, event, texts, computed);
+                    self.record_texts::<true>(shard, event, texts, computed);
                 }
             }
             Ok(false) => {}
@@ -263,16 +274,37 @@ impl BoundGroup {
                     compute(event, &mut computed);
                     key.push(&computed);
                 }
+                BoundTag::Context(context) => {
+                    // The first text counts; without one there is no label.
+                    let mut is_taken = false;
+                    context(&mut |text| {
+                        if !std::mem::replace(&mut is_taken, true) {
+                            key.push(text);
+                        }
+                    });
+                    if !is_taken {
+                        key.push("");
+                    }
+                }
             }
         }
         true
     }
 
-    /// Looks the series up once, and gives each metric its value.
-    fn record_texts(&self, shard: &Shard, event: &Event<'_>, texts: &[&str], computed: &[Option<Number>]) {
+    /// Looks the series up once, and gives each metric its value; and its exemplar, if it is due for one.
+    fn record_texts<const SAMPLED: bool>(
+        &self,
+        shard: &Shard,
+        event: &Event<'_>,
+        texts: &[&str],
+        computed: &[Option<Number>],
+    ) {
         // The section is left when the cells are written.
-        let (first, _section) = self.group.projection.series(shard, texts);
+        let (first, section) = self.group.projection.series(shard, texts);
         self.record(shard, event, first, computed);
+        if SAMPLED && !self.sampled.is_empty() {
+            self.take_exemplars(shard, event, texts, computed, first, section);
+        }
     }
 
     /// Gives each metric its value, in the series whose cells begin at `first`.

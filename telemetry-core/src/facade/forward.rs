@@ -15,7 +15,7 @@ use crate::event::{Event, Metadata};
 use crate::family::Kind;
 use crate::handler::{AttachError, Bound, Handler, attachment};
 use crate::instrument::Quantity;
-use crate::metric::{ComputeTag, Metric, MetricError, Plan, Rule, TagChoice, TagSource, compile};
+use crate::metric::{ComputeTag, ContextTag, Metric, MetricError, Plan, Rule, TagChoice, TagSource, compile};
 use crate::unit::Unit;
 use crate::value::{Number, TextBuffer};
 
@@ -206,6 +206,13 @@ impl Forwarded {
                     compute(event, &mut value);
                     value
                 }
+                BoundTag::Context(context) => {
+                    let mut value = None;
+                    context(&mut |text| {
+                        value.get_or_insert_with(|| text.to_owned());
+                    });
+                    value.unwrap_or_default()
+                }
             };
             if !value.is_empty() {
                 labels.push(Label::new(choice.label.clone(), value));
@@ -242,6 +249,7 @@ impl Handler for Forward {
             let tag = |choice: &TagChoice| match &choice.source {
                 TagSource::Named(named) => metadata.tag(named).map_or(BoundTag::Absent, BoundTag::At),
                 TagSource::Computed(compute) => BoundTag::Computed(Arc::clone(compute)),
+                TagSource::Context(context) => BoundTag::Context(Arc::clone(context)),
             };
             BoundMetric {
                 metric: Arc::clone(metric),
@@ -276,6 +284,7 @@ enum BoundTag {
     At(usize),
     Absent,
     Computed(ComputeTag),
+    Context(ContextTag),
 }
 
 /// Says that this thread forwards, until it is dropped.

@@ -72,7 +72,7 @@ impl Source for Refusals {
         for (reason, count) in [("name", &self.by_name), ("number", &self.by_number)] {
             // Relaxed: a figure to show.
             let sample = Sample::Total(Total::U64(count.load(Ordering::Relaxed)));
-            visitor.series(&Series { labels: Labels::from_pairs(&[("reason", reason)]), created: None, sample });
+            visitor.series(&Series::new(Labels::from_pairs(&[("reason", reason)]), sample));
         }
     }
 }

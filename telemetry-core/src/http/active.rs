@@ -121,7 +121,12 @@ impl Source for Active {
             #[allow(clippy::cast_precision_loss)] // Requests in flight are few.
             let active = started.saturating_sub(ended) as f64;
             let sample = Sample::Gauge(active);
-            visitor.series(&Series { labels: Labels::from_pairs(&labels), created: None, sample });
+            visitor.series(&Series {
+                labels: Labels::from_pairs(&labels),
+                created: None,
+                sample,
+                exemplars: crate::scrape::Exemplars::default(),
+            });
         }
     }
 }

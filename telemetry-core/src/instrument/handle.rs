@@ -9,7 +9,7 @@ use crate::registry::{Handle, sealed};
 use crate::series::Held;
 use crate::value::{Measurement, Number};
 
-use super::{Instrument, Moment, counter};
+use super::{HistogramCells, Instrument, Moment, Quantity, counter};
 
 /// What all handles hold.
 #[derive(Debug)]
@@ -18,30 +18,66 @@ pub(crate) struct Kept {
     pub(crate) metric: Arc<Compiled>,
 }
 
+impl Kept {
+    /// Offers what was recorded for an exemplar.
+    #[inline(never)]
+    fn offer(&self, first: u32, value: Quantity) {
+        let metric = &self.metric;
+        if let (Some(exemplars), Some(slot)) = (metric.exemplars(), metric.instrument().exemplar_slot(value)) {
+            let clock = self.held.projection().clock();
+            exemplars.take(cells::local(), clock, first, slot, value.to_f64(metric.unit()));
+        }
+    }
+}
+
 /// Where the cells of a handle's series are: in the handle, so that adding to it follows no pointer but the thread's.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     at: Address,
     first: u32,
     cells: u32,
-    touched: bool,
+    /// [`TOUCHED`] and [`SAMPLED`]: one look tells that there is nothing more to do.
+    extras: u8,
 }
 
+/// The row begins with a cell that counts updates.
+const TOUCHED: u8 = 1;
+/// The metric has exemplars.
+const SAMPLED: u8 = 2;
+
 impl Place {
-    fn of(held: &Held) -> Self {
-        let (first, projection) = (held.first_cell(), held.projection());
-        Self { at: Address::of(first), first, cells: projection.row_cells(), touched: projection.has_touch_cell() }
+    fn of(kept: &Kept) -> Self {
+        let (first, projection) = (kept.held.first_cell(), kept.held.projection());
+        let touched = if projection.has_touch_cell() { TOUCHED } else { 0 };
+        let sampled = if kept.metric.exemplars().is_some() { SAMPLED } else { 0 };
+        Self { at: Address::of(first), first, cells: projection.row_cells(), extras: touched | sampled }
     }
 
     /// The cells of the series in this thread's shard.
     #[inline]
     fn cells(&self) -> RowCells<'static> {
-        // SAFETY: `of` took these from a row that is held.
-        let cells = unsafe { cells::local().row_at(self.at, self.first, self.cells) };
-        if self.touched {
+        let cells = self.untouched_cells();
+        if self.extras & TOUCHED != 0 {
             cells.add(0, 1);
         }
         cells
+    }
+
+    /// The same without a note that they were written to.
+    #[inline]
+    fn untouched_cells(&self) -> RowCells<'static> {
+        // SAFETY: `of` took these from a row that is held.
+        unsafe { cells::local().row_at(self.at, self.first, self.cells) }
+    }
+
+    #[inline]
+    fn has_extras(&self) -> bool {
+        self.extras != 0
+    }
+
+    #[inline]
+    fn is_sampled(&self) -> bool {
+        self.extras & SAMPLED != 0
     }
 }
 
@@ -68,7 +104,7 @@ macro_rules! handle {
             const KIND: Kind = Kind::$kind;
 
             fn from_kept(kept: sealed::Kept) -> Self {
-                Self { place: Place::of(&kept.0.held), kept: kept.0 }
+                Self { place: Place::of(&kept.0), kept: kept.0 }
             }
         }
 
@@ -87,9 +123,12 @@ macro_rules! handle {
                 let metric = &self.kept.metric;
                 let Some(number) = number else { return metric.miss(cells::local()) };
                 let moment = Moment::new(self.kept.held.projection().clock());
-                let taken = metric.own_scale().apply(number);
-                if !taken.is_some_and(|value| metric.instrument().record(self.place.cells(), value, &moment)) {
-                    metric.reject(cells::local());
+                let value = metric.own_scale().apply(number);
+                let taken = value.filter(|value| metric.instrument().record(self.place.cells(), *value, &moment));
+                match taken {
+                    Some(value) if self.place.is_sampled() => self.kept.offer(self.place.first, value),
+                    Some(_) => {}
+                    None => metric.reject(cells::local()),
                 }
             }
         }
@@ -111,8 +150,21 @@ impl Counter {
     /// Counts `n` more.
     #[inline]
     pub fn add(&self, n: u64) {
-        // The row holds the touch cell, if there is one, and then the counter's only cell.
-        self.place.cells().add(u32::from(self.place.touched), n);
+        if self.place.has_extras() {
+            return self.add_with_extras(n);
+        }
+        // The row holds the counter's cell, and no other.
+        self.place.untouched_cells().add(0, n);
+    }
+
+    #[inline(never)]
+    fn add_with_extras(&self, n: u64) {
+        let Instrument::Counter(counter) = self.kept.metric.instrument() else { return };
+        counter.add(self.place.cells(), n);
+        if self.place.is_sampled() {
+            let n = i64::try_from(n).unwrap_or(i64::MAX);
+            self.kept.offer(self.place.first, Quantity::Whole(n));
+        }
     }
 
     /// Counts up to `total`, for a count that is kept elsewhere; nothing if the counter has come that far.
@@ -132,7 +184,7 @@ impl Counter {
     /// ```
     pub fn raise_to(&self, total: u64) {
         let cells = self.place.cells();
-        counter::raise(cells.first + u32::from(self.place.touched), total);
+        counter::raise(cells.first + u32::from(self.place.extras & TOUCHED), total);
     }
 }
 
@@ -203,9 +255,20 @@ impl Histogram {
         let Instrument::Distribution(histogram) = self.kept.metric.instrument() else { return };
         match value.number().and_then(|number| self.kept.metric.own_scale().apply(number)) {
             Some(value) => {
-                histogram.record(self.place.cells(), value);
+                if self.place.has_extras() {
+                    return self.record_with_extras(histogram, value);
+                }
+                histogram.record(self.place.untouched_cells(), value);
             }
             None => self.kept.metric.reject(cells::local()),
+        }
+    }
+
+    #[inline(never)]
+    fn record_with_extras(&self, histogram: &HistogramCells, value: Quantity) {
+        histogram.record(self.place.cells(), value);
+        if self.place.is_sampled() {
+            self.kept.offer(self.place.first, value);
         }
     }
 
@@ -213,8 +276,10 @@ impl Histogram {
     pub fn record_many(&self, value: impl Measurement, n: u64) {
         let Instrument::Distribution(histogram) = self.kept.metric.instrument() else { return };
         let value = value.number().and_then(|number| self.kept.metric.own_scale().apply(number));
-        if !value.is_some_and(|value| histogram.record_many(self.place.cells(), value, n)) {
-            self.kept.metric.reject(cells::local());
+        match value.filter(|value| histogram.record_many(self.place.cells(), *value, n)) {
+            Some(value) if self.place.is_sampled() => self.kept.offer(self.place.first, value),
+            Some(_) => {}
+            None => self.kept.metric.reject(cells::local()),
         }
     }
 

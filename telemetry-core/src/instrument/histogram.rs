@@ -22,6 +22,8 @@ use super::{Exponential, Quantity, Scratch, SumCells, UnitOfMetric};
 
 /// The most explicit bounds.
 const MOST_BOUNDS: usize = 500;
+/// How many exemplars a series without explicit buckets keeps.
+const SLOTS_OF_EXPONENTIAL: u32 = 8;
 
 /// The inclusive upper bounds of a histogram's buckets; the one up to infinity is always there.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,6 +223,19 @@ impl HistogramCells {
         self.count(cells, value, 1);
         self.sum.add_any(cells, value);
         true
+    }
+
+    pub(crate) fn exemplar_slots(&self) -> u32 {
+        if self.has_explicit() { self.bounds.len() as u32 + 1 } else { SLOTS_OF_EXPONENTIAL }
+    }
+
+    /// The bucket's own among explicit buckets; among exponential ones values of different size have different slots.
+    pub(crate) fn exemplar_slot(&self, value: Quantity) -> u32 {
+        match value {
+            Quantity::Whole(n) if self.has_explicit() => self.wholes.below(n),
+            Quantity::Float(x) if self.has_explicit() => self.floats.below(x),
+            _ => (value.to_f64(self.unit).to_bits() >> 52) as u32 % SLOTS_OF_EXPONENTIAL,
+        }
     }
 
     /// Records a value `n` times; false if their sum is no number.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
+use crate::exemplar;
 use crate::family::{Family, Kind};
 use crate::instrument::{
     Buckets, CounterCells, Exponential, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale,
@@ -28,6 +29,7 @@ pub(crate) struct Compiled {
     instrument: Instrument,
     /// Two cells: measurements that were missing, and those that were rejected.
     skipped: u32,
+    exemplars: Option<exemplar::Kept>,
 }
 
 impl Compiled {
@@ -59,6 +61,12 @@ impl Compiled {
         &self.instrument
     }
 
+    /// Where the exemplars are, if the metric has any.
+    #[inline]
+    pub(crate) fn exemplars(&self) -> Option<&exemplar::Kept> {
+        self.exemplars.as_ref()
+    }
+
     /// Counts an event that has no measurement for this metric.
     #[cold]
     pub(crate) fn miss(&self, shard: &Shard) {
@@ -83,6 +91,9 @@ impl Compiled {
 impl Drop for Compiled {
     fn drop(&mut self) {
         space().free(self.skipped, 2);
+        if let Some(kept) = &self.exemplars {
+            space().free(kept.refused, 1);
+        }
     }
 }
 
@@ -109,6 +120,7 @@ impl PartialEq for ProjectionKey {
                     && match (&a.source, &b.source) {
                         (TagSource::Named(a), TagSource::Named(b)) => a == b,
                         (TagSource::Computed(a), TagSource::Computed(b)) => Arc::ptr_eq(a, b),
+                        (TagSource::Context(a), TagSource::Context(b)) => Arc::ptr_eq(a, b),
                         _ => false,
                     }
             });
@@ -172,7 +184,7 @@ impl Plan {
 
     fn without_event(metric: Metric) -> Result<Self, MetricError> {
         let fail = |fault| Err(MetricError::new(&metric.name, fault));
-        let computed = metric.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
+        let computed = metric.tags.iter().any(|tag| !matches!(tag.source, TagSource::Named(_)));
         if computed
             || metric.event.is_some()
             || metric.compute.is_some()
@@ -301,6 +313,12 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     only(metric.exponential.is_some(), "exponential", &[Kind::Distribution], "distributions")?;
     only(metric.quantiles.is_some(), "quantiles", &[Kind::Summary], "summaries")?;
     only(metric.window.is_some(), "window", &[Kind::Summary, Kind::Spiral], "summaries and spirals")?;
+    only(
+        metric.exemplars.is_some(),
+        "exemplars",
+        &[Kind::Counter, Kind::Sum, Kind::Distribution],
+        "counters, sums and distributions",
+    )?;
     only(
         metric.unit.is_some() && kind == Kind::Counter,
         "unit",
@@ -439,11 +457,17 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             .find_map(|(_, compiled)| compiled.as_ref());
         let (instrument, cells) = instrument(&plan.metric, unit, next, fused.map(|compiled| &compiled.instrument));
         next += cells;
+        let exemplars = plan.metric.exemplars.as_ref().map(|sampler| {
+            let place = exemplar::Place { offset: next, slots: instrument.exemplar_slots() };
+            next += 1;
+            exemplar::Kept { place, sampler: sampler.clone(), refused: space().allocate(1) }
+        });
         let family = plan.family();
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
         let (event, measurement) = (plan.key.event.clone(), plan.measurement.clone());
-        compiled[at] = Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped }));
+        compiled[at] =
+            Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped, exemplars }));
     }
     (compiled.into_iter().flatten().collect(), next)
 }

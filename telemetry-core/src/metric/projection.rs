@@ -18,6 +18,7 @@ pub(crate) fn project(clock: &Clock, plans: &[&Plan]) -> (Arc<Projection>, Vec<A
         limit: key.limit,
         expiry: key.expiry,
         chunk_tables: compiled.iter().filter_map(|metric| metric.instrument().chunk_table().cloned()).collect(),
+        exemplars: compiled.iter().filter_map(|metric| metric.exemplars().map(|kept| kept.place)).collect(),
     };
     let projection = Arc::new(Projection::new(layout, clock.clone()));
     for plan in plans {

@@ -55,5 +55,10 @@ impl Source for PollerFigures {
 }
 
 fn show(visitor: &mut dyn Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    visitor.series(&Series {
+        labels: Labels::from_pairs(labels),
+        created: None,
+        sample,
+        exemplars: crate::scrape::Exemplars::default(),
+    });
 }

@@ -36,7 +36,8 @@ impl Model {
     fn with_a_series(limit: u32) -> Self {
         let (clock, hands) = Clock::manual();
         let expiry = Some(Expiry { hide_after: IDLE, reclaim_after: IDLE });
-        let layout = Layout { labels: Arc::new([]), cells: 2, limit, expiry, chunk_tables: Vec::new() };
+        let layout =
+            Layout { labels: Arc::new([]), cells: 2, limit, expiry, chunk_tables: Vec::new(), exemplars: Vec::new() };
         let model = Self { projection: Arc::new(Projection::new(layout, clock)), hands };
         count(&model.projection, A);
         if limit == 1 {

@@ -79,7 +79,12 @@ impl Answer {
             pairs.extend(
                 shape.family().label_names().iter().map(|name| &**name).zip(row.labels.iter().map(String::as_str)),
             );
-            visitor.series(&Series { labels: Labels::from_pairs(&pairs), created: None, sample: row.sample });
+            visitor.series(&Series {
+                labels: Labels::from_pairs(&pairs),
+                created: None,
+                sample: row.sample,
+                exemplars: crate::scrape::Exemplars::default(),
+            });
         }
     }
 }

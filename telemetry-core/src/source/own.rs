@@ -92,5 +92,10 @@ pub(crate) fn show_tallies(probes: &[Arc<Probe>], visitor: &mut impl Visit) {
 }
 
 fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+    visitor.series(&Series {
+        labels: Labels::from_pairs(labels),
+        created: None,
+        sample,
+        exemplars: crate::scrape::Exemplars::default(),
+    });
 }

@@ -18,6 +18,7 @@ impl Dialect for OpenMetrics {
     const HAS_CREATED: bool = true;
     const HAS_STATES: bool = true;
     const TOTALS_ARE_CHECKED: bool = true;
+    const HAS_EXEMPLARS: bool = true;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
         push_metadata(out, metadata.base, metadata);

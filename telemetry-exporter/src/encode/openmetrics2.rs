@@ -25,6 +25,8 @@ impl Dialect for OpenMetrics2 {
     const END: &'static [u8] = b"# EOF\n";
     const HAS_CREATED: bool = false;
     const HAS_STATES: bool = true;
+    // No reader of the draft takes them yet that they could be tried with.
+    const HAS_EXEMPLARS: bool = false;
     const IS_COMPOSITE: bool = true;
     const TOTALS_ARE_CHECKED: bool = true;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, States, SummarySample, Total, Visit};
 
+use super::exemplar::push_exemplar;
 use super::label::{LabelNames, Pieces, Quotes, push_escaped};
 use super::openmetrics::push_time;
 #[cfg(feature = "openmetrics2")]
@@ -38,6 +39,9 @@ pub trait Dialect: sealed::Sealed + Send + 'static {
     /// Whether totals and sums must be numbers, and not negative.
     #[doc(hidden)]
     const TOTALS_ARE_CHECKED: bool;
+    /// Whether there may be exemplars behind totals and buckets.
+    #[doc(hidden)]
+    const HAS_EXEMPLARS: bool;
 
     /// Appends what stands above the samples of a family.
     #[doc(hidden)]
@@ -82,6 +86,7 @@ impl Dialect for Prometheus {
     const HAS_CREATED: bool = false;
     const HAS_STATES: bool = false;
     const TOTALS_ARE_CHECKED: bool = false;
+    const HAS_EXEMPLARS: bool = false;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
         let mut push = |keyword: &[u8], text: &str| {
@@ -312,6 +317,9 @@ impl Exposed {
                         Total::F64(value) => D::push_value(out, value),
                     }
                     D::push_start_time(out, series.created);
+                    if D::HAS_EXEMPLARS && !series.exemplars.is_empty() {
+                        push_exemplar(out, series.exemplars.within(f64::NEG_INFINITY, f64::INFINITY));
+                    }
                     out.push(b'\n');
                     true
                 }
@@ -401,12 +409,19 @@ impl Exposed {
         }
         self.samples.bucket.fill_prefix(prefix, labels, LE);
 
-        let mut count = 0_u64;
-        for (in_bucket, threshold) in histogram.counts.iter().zip(thresholds.iter()) {
+        let has_exemplars = D::HAS_EXEMPLARS && !series.exemplars.is_empty();
+        let (mut count, mut lower) = (0_u64, f64::NEG_INFINITY);
+        for (at, (in_bucket, threshold)) in histogram.counts.iter().zip(thresholds.iter()).enumerate() {
             count = count.saturating_add(*in_bucket);
             out.extend_from_slice(prefix);
             out.extend_from_slice(threshold);
-            push_count_end(out, count);
+            number::push_count(out, count);
+            if has_exemplars {
+                let upper = histogram.bounds.get(at).copied().unwrap_or(f64::INFINITY);
+                push_exemplar(out, series.exemplars.within(lower, upper));
+                lower = upper;
+            }
+            out.push(b'\n');
         }
 
         // Sum and count come together or not at all.

@@ -150,7 +150,7 @@ impl Source for Figures {
                 };
                 let labels = [(label, *value)];
                 let labels = if label.is_empty() { &[][..] } else { &labels };
-                visitor.series(&Series { labels: Labels::from_pairs(labels), created: None, sample });
+                visitor.series(&Series::new(Labels::from_pairs(labels), sample));
             }
         };
         let (counter, gauge) = (Kind::Counter, Kind::LastValue);
@@ -182,6 +182,6 @@ impl Source for Figures {
         let sum = Duration::from_nanos(read(&self.nanos)).as_secs_f64();
         let sample = HistogramSample { bounds: &SECONDS, counts: &counts, sum, exponential: None };
         let labels = Labels::from_pairs(&[]);
-        visitor.series(&Series { labels, created: None, sample: Sample::Histogram(sample) });
+        visitor.series(&Series::new(labels, Sample::Histogram(sample)));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemetry_core::Unit;
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{
-    ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, SummarySample, Total, Visit,
+    Exemplars, ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, SummarySample, Total, Visit,
 };
 use telemetry_exporter::encode::Options;
 use telemetry_exporter::negotiate::Format;
@@ -33,7 +33,7 @@ pub(crate) const CREATED: Duration = Duration::new(1_700_000_000, 250_000_000);
 
 /// A series with labels.
 pub(crate) fn series<'a>(labels: &'a [(&'a str, &'a str)], sample: Sample<'a>) -> Series<'a> {
-    Series { labels: Labels::from_pairs(labels), created: Some(CREATED), sample }
+    Series { labels: Labels::from_pairs(labels), created: Some(CREATED), sample, exemplars: Exemplars::default() }
 }
 
 /// All that `visit` is shown, in `format`.

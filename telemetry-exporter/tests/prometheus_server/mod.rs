@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use telemetry_testkit::client::{LONG, free_address, get};
@@ -80,6 +80,13 @@ impl Prometheus {
             (labels, series[kind][1].clone())
         });
         series.collect()
+    }
+
+    /// The exemplars of the last hour and the next, of each series that a query selects.
+    pub(crate) fn exemplars(&self, query: &str) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let (start, end) = (now - 3_600, now + 3_600);
+        self.ask(&format!("/api/v1/query_exemplars?query={}&start={start}&end={end}", encoded(query)))
     }
 
     /// The unit that a job told of a metric; empty when it told none.
