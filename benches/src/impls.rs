@@ -4,6 +4,7 @@
 
 use crate::implementation::Implementation;
 
+pub mod facade;
 pub mod fastmetrics;
 pub mod limits;
 pub mod measured;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Box<dyn Implementation>> {
     vec![
         Box::new(ours::Ours),
         Box::new(ours::OursHeld),
+        Box::new(facade::Facade),
         Box::new(metrics::Metrics),
         Box::new(prometheus::Prometheus),
         Box::new(prometheus::PrometheusHeld),

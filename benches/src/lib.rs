@@ -26,6 +26,9 @@ pub mod heap;
 pub mod ledger;
 pub mod measure;
 
+// How cost grows.
+pub mod scale;
+
 // What comes of it.
 pub mod arguments;
 pub mod plot;

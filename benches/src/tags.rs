@@ -115,6 +115,13 @@ impl Draw {
         }
     }
 
+    /// A number below a bound.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // It is below the bound.
+    pub const fn below(&mut self, bound: usize) -> usize {
+        (((self.next() >> 32) * bound as u64) >> 32) as usize
+    }
+
     /// A value, for operations without tags.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // An index is below 16.

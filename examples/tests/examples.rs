@@ -5,7 +5,7 @@ mod programs;
 use std::net::{SocketAddr, TcpListener};
 
 use programs::example;
-use telemetry_testkit::client::{TEXT, get_until};
+use telemetry_testkit::client::{TEXT, get, get_until};
 use telemetry_testkit::process::{Ended, Running};
 
 fn run(name: &str) -> Ended {
@@ -63,4 +63,70 @@ fn the_quickstart_serves_or_says_why_not() {
     get_until(address, "/metrics", TEXT, |response| {
         lines.iter().all(|line| response.body.contains(&format!("\n{line}")))
     });
+}
+
+/// An address that was printed behind `http://`.
+fn address_in(line: &str) -> SocketAddr {
+    let rest = line.split("http://").nth(1).unwrap_or_else(|| panic!("no URL in {line:?}"));
+    rest.split('/')
+        .next()
+        .and_then(|address| address.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no address in {line:?}"))
+}
+
+fn serving(name: &str) -> Running {
+    Running::start(example(name).args(["--listen", "127.0.0.1:0", "--seconds", "60"]))
+}
+
+/// Requests are told of by the template of their path, and a scrape is none of them.
+#[test]
+fn the_axum_application_shows_its_requests() {
+    let mut running = serving("axum");
+    let address = address_in(&running.line_with("metrics"));
+    for (path, status) in [("/products/tea", 200), ("/products/milk", 404), ("/nothing", 404)] {
+        assert_eq!(get(address, path, "*/*").expect(path).status, status, "{path}");
+    }
+    let expected = r#"{http_request_method="GET",url_scheme="http",http_route="/products/{name}",http_response_status_code="200",network_protocol_version="1.1"} 1"#;
+    let metrics = get_until(address, "/metrics", TEXT, |response| {
+        response.body.contains(&format!("http_server_request_duration_seconds_count{expected}\n"))
+    });
+    assert!(!metrics.body.contains("/metrics") && !metrics.body.contains("tea"), "{}", metrics.body);
+    assert!(metrics.body.contains("http_server_active_requests{"), "{}", metrics.body);
+}
+
+/// Both sides of the same requests are counted.
+#[test]
+fn the_hyper_server_and_its_client_count_the_same() {
+    let mut running = serving("hyper_server");
+    let address = address_in(&running.line_with("metrics"));
+    get_until(address, "/metrics", TEXT, |response| {
+        ["http_server_response_body_size_bytes_count{", "http_client_response_body_size_bytes_count{"].iter().all(
+            |line| {
+                let mut lines = response.body.lines().filter(|found| found.starts_with(line));
+                lines.any(|found| found.contains(r#"http_response_status_code="404""#))
+            },
+        )
+    });
+}
+
+#[test]
+fn the_servers_tell_what_there_is_and_what_is_wrong() {
+    for name in ["axum", "hyper_server"] {
+        let help = Running::start(example(name).arg("--help")).end();
+        assert!(
+            help.status.success() && help.stdout.contains("--listen") && help.stdout.contains("--seconds"),
+            "{name}"
+        );
+        for (words, complaint) in [
+            (&["--listen", "here"][..], "--listen is an IP and a port, as in 127.0.0.1:8080, not \"here\""),
+            (&["--seconds"], "--seconds needs a value"),
+            (&["--port"], "there is no option \"--port\""),
+        ] {
+            let ended = Running::start(example(name).args(words)).end();
+            assert_eq!(ended.status.code(), Some(2), "{name}");
+            assert!(ended.stderr.starts_with(complaint), "{name}: {}", ended.stderr);
+        }
+        let ended = Running::start(example(name).args(["--listen", "127.0.0.1:0", "--seconds", "0"])).end();
+        assert!(ended.status.success(), "{name}: {}", ended.stderr);
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Member {
     pub(crate) compiled: Arc<Compiled>,
     /// The measurement; `None` for one that is computed, or when all events count.
     pub(crate) measurement: Option<String>,
-    compute: Option<ComputeValue>,
+    pub(crate) compute: Option<ComputeValue>,
 }
 
 impl std::fmt::Debug for Group {

@@ -76,6 +76,16 @@ impl Clock {
         }
     }
 
+    /// Whether it moves only when a test moves it, so that nobody can be woken at a given time.
+    pub(crate) const fn is_manual(&self) -> bool {
+        matches!(self.source, Source::Manual(_))
+    }
+
+    /// The time of day by this clock, since the Unix epoch.
+    pub(crate) fn now(&self) -> Duration {
+        self.origin + self.elapsed()
+    }
+
     /// The time of day when the clock started, since the Unix epoch.
     #[must_use]
     pub fn origin(&self) -> Duration {

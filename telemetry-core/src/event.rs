@@ -11,6 +11,7 @@ pub struct Metadata {
     // Invariant: `name` is a valid name of an event; held by the macros and by `DynamicEvent`, which build these.
     name: &'static str,
     description: &'static str,
+    documentation: &'static str,
     measurements: &'static [MeasurementField],
     tags: &'static [TagField],
     origin: Origin,
@@ -74,7 +75,15 @@ impl Metadata {
         origin: Origin,
         location: Location,
     ) -> Self {
-        Self { name, description, measurements, tags, origin, location }
+        Self { name, description, documentation: description, measurements, tags, origin, location }
+    }
+
+    /// The same with all that is said of the event; the derive writes these calls.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn documented(mut self, documentation: &'static str) -> Self {
+        self.documentation = documentation;
+        self
     }
 
     /// The name of the event.
@@ -83,10 +92,17 @@ impl Metadata {
         self.name
     }
 
-    /// What the event means; empty where nobody said.
+    /// What the event means, in one paragraph; empty where nobody said.
     #[must_use]
     pub const fn description(&self) -> &'static str {
         self.description
+    }
+
+    /// All that is said of the event, as Markdown: of a typed event the whole doc comment, which begins with the
+    /// description.
+    #[must_use]
+    pub const fn documentation(&self) -> &'static str {
+        self.documentation
     }
 
     /// The measurements, in the order declared.
@@ -123,6 +139,13 @@ impl Metadata {
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<usize> {
         self.tags.iter().position(|field| field.name == name)
+    }
+}
+
+/// `src/cart.rs:12 in shop::cart`
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} in {}", self.file, self.line, self.module)
     }
 }
 

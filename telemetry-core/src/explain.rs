@@ -25,12 +25,11 @@
 //! ```
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::aggregate::{Aggregator, BoundGroup, Group, Member, ValueSource};
+use crate::caught::guarded;
 use crate::event::Event;
-use crate::failure;
 use crate::family::Kind;
 use crate::instrument::{Quantity, Scale};
 use crate::key::{KeyBuffer, take_value};
@@ -237,14 +236,4 @@ impl Member {
             Finding::NotWhole { value }
         }
     }
-}
-
-/// Runs what users wrote; the message if it panics.
-fn guarded<R>(run: impl FnOnce() -> R) -> Result<R, String> {
-    // Unwind safe: what a panic leaves half done is the user's own, or thrown away here.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let message = failure::message(&*payload);
-        failure::discard_payload(payload);
-        message
-    })
 }

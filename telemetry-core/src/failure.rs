@@ -13,9 +13,7 @@
 //!
 //! With `panic = "abort"` there is no isolation: a handler that panics ends the process, before anything here can run.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +24,8 @@ use crate::event::{Location, Metadata, Origin, TagField};
 use crate::handler::Record;
 use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::value::Value;
+
+pub(crate) use crate::caught::{Payload, discard_payload, message};
 
 /// The name of the event that tells of a handler's failure.
 pub const EVENT: &str = "telemetry.handler.failure";
@@ -83,9 +83,6 @@ pub struct FailureCounts {
 pub const OTHERS: &str = "(others)";
 
 const IDS_LIMIT: usize = 1000;
-
-/// What a handler panicked with.
-pub(crate) type Payload = Box<dyn Any + Send>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -267,25 +264,6 @@ impl Failure {
     }
 }
 
-/// The text that a panic was made with.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "it panicked with a value that is not text".to_owned()
-    }
-}
-
-/// Drops what a panic was made with; that may panic in its turn.
-pub(crate) fn discard_payload(payload: Payload) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Not dropped: it could go on so for ever.
-        std::mem::forget(again);
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -334,12 +312,5 @@ mod tests {
         assert_eq!(all.iter().map(|counts| counts.failures).sum::<u64>(), IDS_LIMIT as u64 + 11);
         assert_eq!((all[IDS_LIMIT].handler.as_str(), all[IDS_LIMIT].detachments), (OTHERS, 10));
         assert_eq!((tallies.of("0").failures, tallies.of("0").detachments), (2, 1));
-    }
-
-    #[test]
-    fn the_message_of_a_panic_is_its_text() {
-        assert_eq!(message(&"text"), "text");
-        assert_eq!(message(&String::from("owned")), "owned");
-        assert_eq!(message(&7), "it panicked with a value that is not text");
     }
 }

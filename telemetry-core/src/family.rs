@@ -21,6 +21,10 @@ pub enum Kind {
     Summary,
     /// A count since creation, and over a sliding window.
     Spiral,
+    /// Facts that don't change while a process runs: all is in the labels.
+    Info,
+    /// Which of some named states hold.
+    StateSet,
 }
 
 impl Kind {
@@ -34,6 +38,8 @@ impl Kind {
             Self::Distribution => "distribution",
             Self::Summary => "summary",
             Self::Spiral => "spiral",
+            Self::Info => "info",
+            Self::StateSet => "state_set",
         }
     }
 }

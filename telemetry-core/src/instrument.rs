@@ -8,8 +8,10 @@ mod exponential;
 mod gauge;
 mod handle;
 mod histogram;
+mod info;
 mod quantity;
 mod spiral;
+mod state_set;
 mod sum;
 mod summary;
 mod window;
@@ -17,18 +19,26 @@ mod window;
 pub use exponential::Exponential;
 pub use handle::{Counter, Gauge, Histogram, Spiral, Sum, Summary};
 pub use histogram::{Buckets, BucketsError};
+pub use info::Info;
+pub use state_set::{StateSet, UnknownState};
 pub use window::{Window, WindowError};
 
 pub(crate) use counter::CounterCells;
-pub(crate) use exponential::ChunkTable;
+pub(crate) use exponential::{ChunkTable, Lists, Unlinked};
 pub(crate) use gauge::GaugeCells;
+#[cfg(feature = "metrics")]
+pub(crate) use handle::Keeps;
 pub(crate) use handle::Kept;
 pub(crate) use histogram::HistogramCells;
+pub(crate) use info::InfoCells;
 pub(crate) use quantity::{Quantity, Scale, UnitOfMetric};
 pub(crate) use spiral::SpiralCells;
+pub(crate) use state_set::{MOST_STATES, StateCells};
 pub(crate) use sum::SumCells;
 pub(crate) use summary::SummaryCells;
 pub(crate) use window::Moment;
+
+use std::time::Duration;
 
 use crate::cells::{Baseline, Reader, RowCells};
 use crate::scrape::Sample;
@@ -42,14 +52,15 @@ pub(crate) enum Instrument {
     Distribution(HistogramCells),
     Summary(SummaryCells),
     Spiral(SpiralCells),
+    Info(InfoCells),
+    StateSet(StateCells),
 }
 
 /// Room for what is read of one series, kept from series to series.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) counts: Vec<u64>,
-    pub(crate) positive: Vec<(i32, u64)>,
-    pub(crate) negative: Vec<(i32, u64)>,
+    pub(crate) lists: Lists,
     pub(crate) quantiles: Vec<(f64, f64)>,
 }
 
@@ -60,6 +71,7 @@ impl Instrument {
             Self::Counter(_) | Self::LastValue(_) | Self::Distribution(_) | Self::Summary(_) => true,
             Self::Sum(_) => SumCells::takes(value),
             Self::Spiral(spiral) => spiral.whole(value).is_some(),
+            Self::Info(_) | Self::StateSet(_) => false,
         }
     }
 
@@ -85,6 +97,8 @@ impl Instrument {
             Self::Distribution(histogram) => histogram.record(cells, value),
             Self::Summary(summary) => summary.record(cells, value, moment),
             Self::Spiral(spiral) => spiral.mark(cells, value, moment),
+            // They are held by code, and never fed by events.
+            Self::Info(_) | Self::StateSet(_) => false,
         }
     }
 
@@ -104,12 +118,14 @@ impl Instrument {
             Self::Distribution(histogram) => Sample::Histogram(histogram.read(reader, first, scratch)),
             Self::Summary(summary) => Sample::Summary(summary.read(reader, first, moment, scratch)),
             Self::Spiral(spiral) => Sample::Spiral(spiral.read(reader, first, moment)),
+            Self::Info(info) => info.read(reader, first).then_some(Sample::Info)?,
+            Self::StateSet(states) => Sample::States(states.read(reader, first)?),
         })
     }
 
     /// Takes the state of a series, to be taken off what is read later: that sets it back to zero.
     ///
-    /// A gauge is one word, which is set: to nothing if the series is `removed`, else to zero.
+    /// A gauge is one word, which is set: to nothing if the series is `removed`, else to zero. So are infos and state sets.
     pub(crate) fn set_back(&self, reader: &mut Reader, first: u32, moment: &Moment<'_>, removed: bool) -> Baseline {
         let mut baseline = Baseline::default();
         let mut take = |reader: &mut Reader, (offset, number): (u32, u32)| {
@@ -123,10 +139,11 @@ impl Instrument {
             Self::Sum(sum) => take(reader, (sum.offset, SumCells::CELLS)),
             Self::LastValue(gauge) => gauge.set_back(first, removed),
             Self::Distribution(histogram) => {
-                take(reader, histogram.totals());
+                // In the order of a value's way, so that what is on its way is not taken off before it was added.
                 for bucket in histogram.exponential_buckets(reader, first) {
                     baseline.take(reader, bucket..bucket + 1);
                 }
+                baseline.take(reader, histogram.totals(first));
             }
             Self::Summary(summary) => {
                 take(reader, summary.totals());
@@ -137,8 +154,18 @@ impl Instrument {
                 let (slots, epoch) = (first + spiral.offset + 1, spiral.window.epoch(moment));
                 spiral.window.set_back(reader, slots, epoch, &mut baseline);
             }
+            Self::Info(info) => info.set_back(first, removed),
+            Self::StateSet(states) => states.set_back(first, removed),
         }
         baseline
+    }
+
+    /// The table that can begin anew when its buckets got too many, and how old the series has to be for that.
+    pub(crate) fn renewable(&self) -> Option<(&ChunkTable, Duration)> {
+        match self {
+            Self::Distribution(histogram) => histogram.renewable(),
+            _ => None,
+        }
     }
 
     /// The table whose chunks of cells have to be given back with the row.

@@ -34,6 +34,9 @@
 //! - **Instrument**: how a series counts; code can hold one, without events: [`mod@instrument`].
 //! - **Cell**: one 64-bit word of an instrument, of which each thread has its own.
 //! - **Scrape**: one walk over all families, open to any consumer: [`registry::Scrape`], [`scrape::Visit`].
+//! - **Source**: what gives figures when it is scraped: [`mod@source`], [`scrape::Source`].
+//! - **Poller**: runs jobs at a fixed cadence: [`poller::Poller`].
+//! - **Catalogue**: every event of the program: [`catalogue::Catalogue`].
 //!
 //! # An event becomes a metric
 //!
@@ -88,7 +91,9 @@
 //!
 //! - `derive` (default): `#[derive(Event)]`, `#[derive(TagValue)]` and `#[instrument]`.
 //! - `hdrhistogram` (default): quantiles of summaries are read through `hdrhistogram`.
-//! - `test-util`: `test::Capture` and `assert_emitted!`, for tests of what is emitted.
+//! - `http`: `http::ServerLayer` and `http::ClientLayer`, which tell of the requests of a `tower` service.
+//! - `metrics`: the facade of the crate `metrics`, both ways: see `facade`.
+//! - `test-util`: `test::Capture`, `assert_emitted!` and others, for tests of what is emitted and counted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The macros name this crate by its own name, also inside of it.
@@ -117,15 +122,21 @@ pub mod scope;
 
 // From events to series.
 mod aggregate;
+pub mod catalogue;
 pub mod console;
 pub mod explain;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod facade;
 pub mod metric;
+pub mod poller;
 pub mod registry;
 
 // What can be read.
 pub mod family;
 pub mod scrape;
 pub mod snapshot;
+pub mod source;
 
 // The store.
 mod cells;
@@ -136,8 +147,15 @@ mod reclaim;
 mod row;
 mod series;
 
+mod caught;
 mod clock;
+mod crew;
 mod sync;
+
+// For services over HTTP.
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 
 // For tests of an application.
 #[cfg(feature = "test-util")]

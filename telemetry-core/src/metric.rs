@@ -1,7 +1,7 @@
 //! Definitions: what an application makes of the events that it receives.
 //!
-//! A definition names an event and one of its measurements, in one: `http.server.request.stop.duration` is the measurement
-//! `duration` of the event `http.server.request.stop`. The two can also be given apart, under any name.
+//! A definition names an event and one of its measurements, in one: `shop.request.stop.duration` is the measurement
+//! `duration` of the event `shop.request.stop`. The two can also be given apart, under any name.
 //!
 //! ```
 //! use telemetry_core::instrument::Buckets;
@@ -10,9 +10,9 @@
 //!
 //! let registry = Registry::new();
 //! let aggregator = registry.aggregator([
-//!     counter("http.server.request.stop.count").tags(["route", "status"]),
-//!     distribution("http.server.request.stop.duration").tags(["route"]).unit(Unit::Second).buckets(Buckets::latency()),
-//!     sum("bytes.sent").event("http.server.request.stop").measurement("body").unit(Unit::Byte),
+//!     counter("shop.request.stop.count").tags(["route", "status"]),
+//!     distribution("shop.request.stop.duration").tags(["route"]).unit(Unit::Second).buckets(Buckets::latency()),
+//!     sum("bytes.sent").event("shop.request.stop").measurement("body").unit(Unit::Byte),
 //! ])?;
 //! aggregator.attach("metrics")?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -31,9 +31,9 @@ use crate::family::Kind;
 use crate::instrument::{Buckets, Exponential, Window};
 use crate::typed::{EventRef, MeasurementRef};
 use crate::unit::Unit;
-use crate::value::Number;
+use crate::value::{Number, TagValue};
 
-pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile};
+pub(crate) use compiled::{Compiled, Plan, ProjectionKey, compile, label_fault};
 pub use error::{Fault, MetricError};
 pub(crate) use projection::project;
 
@@ -70,6 +70,25 @@ pub fn summary(source: impl Into<Source>) -> Metric {
 /// whose measurement is `count` counts events.
 pub fn spiral(source: impl Into<Source>) -> Metric {
     Metric::new(Kind::Spiral, source.into())
+}
+
+/// Shows facts that don't change while a process runs, all of them in the labels: a version, a revision, a role. It is
+/// held by code, as an [`Info`](crate::instrument::Info).
+pub fn info(name: impl Into<String>) -> Metric {
+    Metric::new(Kind::Info, name.into().into())
+}
+
+/// Shows which of these states hold. It is held by code, as a [`StateSet`](crate::instrument::StateSet).
+pub fn state_set<S: Into<String>>(name: impl Into<String>, states: impl IntoIterator<Item = S>) -> Metric {
+    let mut metric = Metric::new(Kind::StateSet, name.into().into());
+    metric.states = states.into_iter().map(Into::into).collect();
+    metric
+}
+
+/// The same for the states that the variants of an enum name, one that derives
+/// [`TagValue`](derive@crate::TagValue).
+pub fn state_set_of<E: TagValue>(name: impl Into<String>) -> Metric {
+    state_set(name, E::VARIANTS.unwrap_or_default().iter().copied())
 }
 
 /// Where a metric's values come from: a name that holds both, or a field of a typed event.
@@ -170,6 +189,8 @@ pub struct Metric {
     pub(crate) quantiles: Option<Vec<f64>>,
     pub(crate) window: Option<Window>,
     pub(crate) declared: Vec<(String, Vec<String>)>,
+    /// Of a state set.
+    pub(crate) states: Vec<String>,
     pub(crate) limit: u32,
     pub(crate) expiry: Option<(Duration, Duration)>,
     pub(crate) description: Option<String>,
@@ -204,6 +225,7 @@ impl Metric {
             quantiles: None,
             window: None,
             declared: Vec::new(),
+            states: Vec::new(),
             limit: DEFAULT_LIMIT,
             expiry: None,
             description: None,
@@ -309,7 +331,19 @@ impl Metric {
         self
     }
 
-    /// Keeps exponential buckets for a distribution, beside the explicit ones if those are given, else instead.
+    /// Keeps exponential buckets for a distribution, which Prometheus calls a native histogram: beside the explicit ones if
+    /// those are given with [`Metric::buckets`], else instead.
+    ///
+    /// ```
+    /// use telemetry_core::instrument::{Buckets, Exponential};
+    /// use telemetry_core::metric::distribution;
+    ///
+    /// let classic = distribution("http.request.duration").buckets(Buckets::latency());
+    /// let native = distribution("http.request.duration").exponential(Exponential::default());
+    /// let both =
+    ///     distribution("http.request.duration").buckets(Buckets::latency()).exponential(Exponential::default());
+    /// # let _ = (classic, native, both);
+    /// ```
     pub fn exponential(mut self, exponential: Exponential) -> Self {
         self.exponential = Some(exponential);
         self

@@ -50,6 +50,13 @@ impl Section {
         Entered(self)
     }
 
+    /// Enters, unless this thread is in it already.
+    #[inline]
+    pub(crate) fn enter_if_outside(&self) -> Option<Entered<'_>> {
+        // Who is in a shared one is not known, but to be counted twice does no harm.
+        (self.shared || own(&self.word).is_multiple_of(2)).then(|| self.enter())
+    }
+
     /// What `has_left` compares with; after `heavy_fence`.
     pub(crate) fn observe(&self) -> u64 {
         // Acquire: pairs with the releases in `drop` and `enter`, so that what sections left by now did is done.

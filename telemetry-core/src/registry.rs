@@ -1,19 +1,33 @@
 //! The registry: every family, and the walk over them.
 
-use std::collections::HashMap;
+mod claim;
+mod open;
+mod probes;
+mod renewal;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::family::{Family, Kind};
-use crate::instrument::{Moment, Scratch};
+use crate::instrument::{Moment, Scratch, Unlinked};
 use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
 use crate::scrape::{Labels, Sample, Series, Source, Visit};
 use crate::series::{Forget, Projection, Walk};
+use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
+pub use claim::Claim;
+use claim::{ClaimPolicy, Claims};
+use open::Open;
+pub use open::OpenInstruments;
+use probes::Probes;
+pub(crate) use probes::WeakRegistry;
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -34,15 +48,24 @@ struct Families {
     // Copied when it changes, so that a walk holds no lock.
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
-    names: Option<NamePolicy>,
-    taken: HashMap<String, String>,
+    policy: Option<ClaimPolicy>,
+    claims: Claims,
+    // Families that sources show, and whose names they took.
+    reserved: Vec<Family>,
+    // The names of the families.
+    defined: HashSet<String>,
+    sweepers: Vec<Weak<dyn Sweep>>,
+    probes: Arc<Vec<Arc<Probe>>>,
 }
 
 /// Whether a walk shows a family.
 type Wanted = Box<dyn Fn(&Family) -> bool + Send>;
 
-/// Tells under which names a family is exposed.
-type NamePolicy = Box<dyn Fn(&Family) -> Vec<String> + Send>;
+/// Keeps handles of series, and lets go of those that nobody uses, so that the series can be forgotten.
+#[cfg_attr(not(feature = "metrics"), allow(dead_code))] // The facade does.
+pub(crate) trait Sweep: Send + Sync {
+    fn sweep(&self);
+}
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +80,8 @@ pub(crate) struct Entry {
     pub(crate) projection: Arc<Projection>,
     baselines: Arc<Baselines>,
     has_baselines: AtomicBool,
+    /// What is shown of a family that takes labels as they come.
+    open: Option<Arc<Open>>,
 }
 
 /// Series that were reset or removed, by first cell.
@@ -71,16 +96,22 @@ impl Baselines {
 
 impl Forget for Baselines {
     fn forget(&self, first: u32) {
-        self.lock().remove(&first);
+        if let Some(Baseline { unlinked: Some(unlinked), .. }) = self.lock().remove(&first) {
+            unlinked.free();
+        }
     }
 }
 
 /// What a series had counted when it was reset.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Baseline {
     cells: Arc<crate::cells::Baseline>,
+    /// When that was; `None` if it was not reset yet.
+    at: Option<Duration>,
     /// Not shown until something changes.
     removed: bool,
+    /// Chunks of buckets that could not be given back yet.
+    unlinked: Option<Arc<Unlinked>>,
 }
 
 impl Entry {
@@ -88,16 +119,32 @@ impl Entry {
         let baselines = Arc::<Baselines>::default();
         let forgets: Weak<Baselines> = Arc::downgrade(&baselines);
         projection.tell_of_forgotten(forgets);
-        Self { metric, projection, baselines, has_baselines: AtomicBool::new(false) }
+        Self { metric, projection, baselines, has_baselines: AtomicBool::new(false), open: None }
     }
 
-    fn labels<'a>(&'a self, row: Row) -> Labels<'a> {
+    /// A family that takes labels as they come.
+    fn open(metric: Arc<Compiled>, projection: Arc<Projection>, open: Arc<Open>) -> Self {
+        Self { open: Some(open), ..Self::new(metric, projection) }
+    }
+
+    /// What is shown of an open family now.
+    fn shown(&self) -> Option<Arc<Family>> {
+        self.open.as_deref().map(Open::family)
+    }
+
+    /// The labels of a row; `None` if it has more of them than are shown.
+    #[inline]
+    fn labels<'a>(&'a self, row: Row, shown: Option<&'a Family>) -> Option<Labels<'a>> {
         if row.flags() & OVERFLOW != 0 {
-            return Labels::from_pairs(&[("otel_metric_overflow", "true")]);
+            return Some(Labels::from_pairs(&[("otel_metric_overflow", "true")]));
         }
         // SAFETY: the walk that gave the row keeps its chunk, and it outlives the visit.
         let key = unsafe { row.key() };
-        Labels::from_row(self.projection.labels(), key, row.flags() & UNCLEAN == 0)
+        let clean = row.flags() & UNCLEAN == 0;
+        match shown {
+            None => Some(Labels::from_row(self.projection.labels(), key, clean)),
+            Some(family) => Labels::from_open_row(family.label_names(), key, clean),
+        }
     }
 }
 
@@ -172,7 +219,8 @@ impl Registry {
         Ok(Instruments { metric, projection, kind: PhantomData })
     }
 
-    /// Adds figures that are made when they are scraped.
+    /// Adds whole families that are made when they are scraped, by the thread that scrapes. For single figures see
+    /// [`Registry::gauge_fn`] and its like, which are guarded, timed, and can be removed.
     pub fn source(&self, source: Arc<dyn Source>) {
         let mut families = self.lock();
         Arc::make_mut(&mut families.sources).push(source);
@@ -183,61 +231,121 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`MetricError`] if two families of now would share a name.
-    pub fn exposed_names(&self, names: impl Fn(&Family) -> Vec<String> + Send + 'static) -> Result<(), MetricError> {
+    /// [`MetricError`] if two families of now would share a name, or two labels of one; then the registry stays as it was.
+    pub fn exposed_names(&self, policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = HashMap::new();
+        let mut claims = Claims::default();
         for entry in families.entries.iter() {
-            claim(&mut taken, entry.metric.family(), names(entry.metric.family()))?;
+            let shown = entry.shown();
+            let family = shown.as_deref().unwrap_or(entry.metric.family());
+            claims.take(family, policy(family))?;
         }
-        families.taken = taken;
-        families.names = Some(Box::new(names));
+        for family in families.probes.iter().map(|probe| probe.family()) {
+            claims.take(family, policy(family))?;
+        }
+        for family in &families.reserved {
+            claims.take(family, policy(family))?;
+        }
+        families.claims = claims;
+        families.policy = Some(Box::new(policy));
+        Ok(())
+    }
+
+    /// Keeps the names of a family that a [source](Self::source) shows, so that a metric which would share one is an error
+    /// when it is defined.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if a family that is there has one of them.
+    pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let is_same = |other: &Family| other.name() == family.name();
+        if families.defined.contains(family.name()) || families.probes.iter().any(|probe| is_same(probe.family())) {
+            return Err(MetricError::new(family.name(), Fault::Repeated));
+        }
+        if families.reserved.iter().any(is_same) {
+            // By another source of the same figures.
+            return Ok(());
+        }
+        if let Some(policy) = &families.policy {
+            let mut claims = families.claims.clone();
+            claims.take(&family, policy(&family))?;
+            families.claims = claims;
+        }
+        families.reserved.push(family);
         Ok(())
     }
 
     /// Enters families, all or none.
     pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
         let mut families = self.lock();
-        let mut taken = families.taken.clone();
+        // All or none: what is taken before an error is given back by keeping what was.
+        let mut claims = families.policy.is_some().then(|| families.claims.clone());
         for (at, entry) in entries.iter().enumerate() {
-            let family = entry.metric.family();
-            let known = families.entries.iter().map(|entry| &entry.metric);
-            let same = |metric: &Arc<Compiled>| metric.family().name() == family.name();
-            if known.chain(entries[..at].iter().map(|entry| &entry.metric)).any(same) {
+            let shown = entry.shown();
+            let family = shown.as_deref().unwrap_or(entry.metric.family());
+            let mut others = entries[..at]
+                .iter()
+                .map(|entry| entry.metric.family().name())
+                .chain(families.reserved.iter().map(Family::name))
+                .chain(families.probes.iter().map(|probe| probe.family().name()));
+            if families.defined.contains(family.name()) || others.any(|name| name == family.name()) {
                 return Err(MetricError::new(family.name(), Fault::Repeated));
             }
-            if let Some(names) = &families.names {
-                claim(&mut taken, family, names(family))?;
+            if let (Some(policy), Some(claims)) = (&families.policy, &mut claims) {
+                claims.take(family, policy(family))?;
             }
         }
-        families.taken = taken;
+        if let Some(claims) = claims {
+            families.claims = claims;
+        }
+        families.defined.extend(entries.iter().map(|entry| entry.metric.family().name().to_owned()));
         Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
         Ok(())
     }
 
-    fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+    /// Has handles let go before idle series are looked for.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn sweeper(&self, sweeper: Weak<dyn Sweep>) {
+        self.lock().sweepers.push(sweeper);
+    }
+
+    pub(crate) fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
         Arc::clone(&self.lock().entries)
     }
 
     /// Begins a walk over all families, which the caller steps: see [`Scrape`].
+    ///
+    /// It hides series that are idle, and a histogram whose exponential buckets got too many is shown for the last time
+    /// before it begins anew: see [`Exponential`](crate::instrument::Exponential).
     #[must_use]
     pub fn scrape(&self) -> Scrape {
         self.sweep();
+        Scrape { renews: true, ..self.look() }
+    }
+
+    /// The same walk, which leaves everything as it is.
+    pub(crate) fn look(&self) -> Scrape {
         let families = self.lock();
         Scrape {
             clock: self.clock().clone(),
             entries: Arc::clone(&families.entries),
             sources: Arc::clone(&families.sources),
+            probes: Probes::new(&families.probes),
             wanted: None,
             next: 0,
             walk: None,
+            shown: None,
             reader: Reader::new(),
             scratch: Scratch::default(),
+            renews: false,
         }
     }
 
     /// Hides and forgets idle series now; a scrape does so by itself.
     pub fn sweep(&self) {
+        let sweepers: Vec<_> = self.lock().sweepers.iter().filter_map(Weak::upgrade).collect();
+        sweepers.iter().for_each(|sweeper| sweeper.sweep());
         for entry in self.entries().iter() {
             // The families of one projection follow each other or not; a second sweep finds nothing to do.
             entry.projection.sweep();
@@ -262,15 +370,12 @@ impl Registry {
         for entry in entries.iter().filter(|entry| entry.metric.family().name() == name) {
             let mut walk = entry.projection.walk();
             let mut reader = Reader::new();
+            let shown = entry.shown();
             while let Some(row) = walk.next() {
-                let has = |wanted: &(&str, &str)| {
-                    entry.labels(row).iter().any(|label| label == *wanted) || wanted.1.is_empty()
-                };
+                let Some(own) = entry.labels(row, shown.as_deref()) else { continue };
+                let has = |wanted: &(&str, &str)| own.iter().any(|label| label == *wanted) || wanted.1.is_empty();
                 if labels.iter().all(has) {
-                    let first = row.first_cell();
-                    let cells = entry.metric.instrument().set_back(&mut reader, first, &moment, removed);
-                    let baseline = Baseline { cells: Arc::new(cells), removed };
-                    entry.baselines.lock().insert(first, baseline);
+                    entry.set_back(&mut reader, row, &moment, removed);
                     number += 1;
                 }
             }
@@ -281,17 +386,6 @@ impl Registry {
     }
 }
 
-fn claim(taken: &mut HashMap<String, String>, family: &Family, names: Vec<String>) -> Result<(), MetricError> {
-    for name in names {
-        if let Some(other) = taken.insert(name.clone(), family.name().to_owned())
-            && other != family.name()
-        {
-            return Err(MetricError::new(family.name(), Fault::Collision { other, exposed: name }));
-        }
-    }
-    Ok(())
-}
-
 /// A walk over the families of a registry, in the order in which they were defined, then over its sources.
 ///
 /// It is stepped, so that a consumer can stop between steps, for as long as it likes, without holding up anybody: no lock
@@ -300,11 +394,16 @@ pub struct Scrape {
     clock: Clock,
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
+    probes: Probes,
     wanted: Option<Wanted>,
     next: usize,
     walk: Option<Walk>,
+    /// What is shown of the family at hand, if it is open.
+    shown: Option<Arc<Family>>,
     reader: Reader,
     scratch: Scratch,
+    /// Whether histograms that got too fine begin anew.
+    renews: bool,
 }
 
 impl fmt::Debug for Scrape {
@@ -318,7 +417,8 @@ impl fmt::Debug for Scrape {
 
 impl Scrape {
     /// Passes over the metrics of the registry that are not `wanted`, without a look at their series. What the registry
-    /// says of itself, and the sources, are not asked, since their families are not known before they are shown.
+    /// says of itself, and whole [sources](Registry::source), are not asked, since their families are not known before they
+    /// are shown.
     #[must_use]
     pub fn only(mut self, wanted: impl Fn(&Family) -> bool + Send + 'static) -> Self {
         self.wanted = Some(Box::new(wanted));
@@ -341,28 +441,45 @@ impl Scrape {
             return true;
         }
         let walk = self.walk.get_or_insert_with(|| {
-            visitor.family(entry.metric.family());
+            // Before the walk: rows that come with yet more labels are for the next scrape.
+            self.shown = entry.shown();
+            visitor.family(self.shown.as_deref().unwrap_or(entry.metric.family()));
             // What was taken off for the last family is not this one's, though both may count by the same buckets.
             self.reader.take_off(None);
+            self.scratch.lists.unlinked = None;
             entry.projection.walk()
         });
         // The step before may have been long ago: whatever threads that were joined since have counted is to be seen.
         self.reader.refresh();
         let moment = Moment::new(&self.clock);
+        let instrument = entry.metric.instrument();
+        let renewable = instrument.renewable().filter(|_| self.renews);
         for _ in 0..STEP {
             let Some(row) = walk.next() else {
                 self.walk = None;
                 self.next += 1;
                 return true;
             };
+            let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
+            let mut created = entry.projection.created(row);
             // Acquire: pairs with the release in `set_back`.
-            if entry.has_baselines.load(Ordering::Acquire) && !entry.set_baseline(&mut self.reader, row) {
-                continue;
+            if entry.has_baselines.load(Ordering::Acquire) {
+                match entry.set_baseline(&mut self.reader, &mut self.scratch, row) {
+                    Shown::Yes => {}
+                    Shown::Since(at) => created = at,
+                    Shown::No => continue,
+                }
             }
-            let sample = entry.metric.instrument().read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
+            let renewal = renewable.and_then(|(table, age)| {
+                let is_due = || self.clock.now() >= created.saturating_add(age);
+                entry.begin_renewal(table, is_due, &mut self.reader, &mut self.scratch, row)
+            });
+            let sample = instrument.read(&mut self.reader, row.first_cell(), &moment, &mut self.scratch);
+            if let Some(renewal) = renewal {
+                entry.end_renewal(renewal, &mut self.reader, row, self.clock.now());
+            }
             if let Some(sample) = sample {
-                let created = Some(entry.projection.created(row));
-                visitor.series(&Series { labels: entry.labels(row), created, sample });
+                visitor.series(&Series { labels, created: Some(created), sample });
             }
         }
         true
@@ -376,10 +493,14 @@ impl Scrape {
     fn step_source(&mut self, visitor: &mut impl Visit) -> bool {
         // The registry's own figures come first, as one more source.
         match (self.next - self.entries.len()).checked_sub(1) {
-            None => Skipped(&self.entries).collect(visitor),
+            None => {
+                // Asked now, all at once, so that they are read while others are shown.
+                self.probes.ask(self.wanted.as_ref());
+                Skipped(&self.entries).collect(visitor);
+            }
             Some(at) => match self.sources.get(at) {
                 Some(source) => source.collect(visitor),
-                None => return false,
+                None => return self.probes.step(visitor),
             },
         }
         self.next += 1;
@@ -387,23 +508,44 @@ impl Scrape {
     }
 }
 
+/// Whether a row is shown, and since when it counts if not since it came to be.
+enum Shown {
+    Yes,
+    Since(Duration),
+    No,
+}
+
 impl Entry {
-    /// Makes the reader take off what was counted before the row was set back; false if it is not to be shown.
-    fn set_baseline(&self, reader: &mut Reader, row: Row) -> bool {
-        reader.take_off(None);
+    fn set_back(&self, reader: &mut Reader, row: Row, moment: &Moment<'_>, removed: bool) {
+        let first = row.first_cell();
+        let mut cells = self.metric.instrument().set_back(reader, first, moment, removed);
         let mut baselines = self.baselines.lock();
-        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return true };
+        let unlinked = baselines.remove(&first).and_then(|before| before.unlinked);
+        for (cell, number) in unlinked.iter().flat_map(|unlinked| unlinked.ranges()) {
+            cells.take(reader, cell..cell + number);
+        }
+        let at = Some(self.projection.clock().now());
+        baselines.insert(first, Baseline { cells: Arc::new(cells), at, removed, unlinked });
+    }
+
+    /// Makes the reader take off what was counted before the row was set back.
+    fn set_baseline(&self, reader: &mut Reader, scratch: &mut Scratch, row: Row) -> Shown {
+        reader.take_off(None);
+        scratch.lists.unlinked = None;
+        let mut baselines = self.baselines.lock();
+        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return Shown::Yes };
         // What is taken off may have been read from shards that are newer than what the reader knows of: without them it
         // would be more than the reader finds.
         reader.refresh();
         if baseline.removed {
             if !baseline.cells.has_changed(reader) {
-                return false;
+                return Shown::No;
             }
             baseline.removed = false;
         }
         reader.take_off(Some(Arc::clone(&baseline.cells)));
-        true
+        scratch.lists.unlinked.clone_from(&baseline.unlinked);
+        baseline.at.map_or(Shown::Yes, Shown::Since)
     }
 }
 
@@ -420,7 +562,9 @@ impl Skipped<'_> {
             .description("Events that a metric saw and could not count: the measurement was missing, or invalid.")
             .labels(["metric", "reason"]);
         visitor.family(&skipped);
-        for entry in self.0 {
+        // What is held and has no values can't miss any.
+        let has_values = |entry: &&Arc<Entry>| !matches!(entry.metric.family().kind(), Kind::Info | Kind::StateSet);
+        for entry in self.0.iter().filter(has_values) {
             for (reason, cell) in [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())]
             {
                 let labels = [("metric", entry.metric.family().name()), ("reason", reason)];

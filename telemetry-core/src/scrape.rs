@@ -67,6 +67,12 @@ enum Form<'a> {
         key: &'a [u8],
         clean: bool,
     },
+    /// The same, with fewer values than names perhaps: those of the last names are empty.
+    OpenRow {
+        names: &'a [Arc<str>],
+        key: &'a [u8],
+        clean: bool,
+    },
     Pairs(&'a [(&'a str, &'a str)]),
 }
 
@@ -82,18 +88,24 @@ impl<'a> Labels<'a> {
         Self(Form::Row { names, key, clean })
     }
 
+    /// The labels of a row of an open family; `None` if it has more values than there are names.
+    pub(crate) fn from_open_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Option<Self> {
+        let count = Values(ValuesForm::Row(key)).count();
+        (count <= names.len()).then_some(Self(Form::OpenRow { names, key, clean }))
+    }
+
     /// Whether it is known that no value has a backslash, a quote or a line feed in it, so that none needs escaping.
     #[inline]
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        matches!(self.0, Form::Row { clean: true, .. })
+        matches!(self.0, Form::Row { clean: true, .. } | Form::OpenRow { clean: true, .. })
     }
 
     /// Whether the values stand for the names of the family, in its order; an overflow series has a label of its own.
     #[inline]
     #[must_use]
     pub const fn is_row(&self) -> bool {
-        matches!(self.0, Form::Row { .. })
+        matches!(self.0, Form::Row { .. } | Form::OpenRow { .. })
     }
 
     /// The values in the order of the names. A value that is empty is no label: leave it out.
@@ -102,6 +114,7 @@ impl<'a> Labels<'a> {
     pub fn values(&self) -> Values<'a> {
         Values(match self.0 {
             Form::Row { key, .. } => ValuesForm::Row(key),
+            Form::OpenRow { names, key, .. } => ValuesForm::OpenRow { key, left: names.len() },
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
         })
     }
@@ -110,7 +123,7 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn iter(&self) -> Pairs<'a> {
         let names = match self.0 {
-            Form::Row { names, .. } => PairNames::Row(names.iter()),
+            Form::Row { names, .. } | Form::OpenRow { names, .. } => PairNames::Row(names.iter()),
             Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
         };
         Pairs { names, values: self.values() }
@@ -148,6 +161,7 @@ pub struct Values<'a>(ValuesForm<'a>);
 #[derive(Clone, Debug)]
 enum ValuesForm<'a> {
     Row(&'a [u8]),
+    OpenRow { key: &'a [u8], left: usize },
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
 }
 
@@ -158,6 +172,10 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<&'a str> {
         match &mut self.0 {
             ValuesForm::Row(key) => crate::key::take_value(key),
+            ValuesForm::OpenRow { key, left } => {
+                *left = left.checked_sub(1)?;
+                Some(crate::key::take_value(key).unwrap_or_default())
+            }
             ValuesForm::Pairs(pairs) => pairs.next().map(|(_, value)| *value),
         }
     }
@@ -207,6 +225,10 @@ pub enum Sample<'a> {
     Summary(SummarySample<'a>),
     /// Of a spiral.
     Spiral(SpiralSample),
+    /// Of an info: that it is there is all.
+    Info,
+    /// Of a state set.
+    States(States<'a>),
 }
 
 /// A total: exact while only whole numbers went in.
@@ -268,6 +290,15 @@ pub struct ExponentialSample<'a> {
     pub negative: &'a [(i32, u64)],
 }
 
+impl ExponentialSample<'_> {
+    /// How many values there are: beside explicit buckets it may be ahead of what those hold, never behind, by the values
+    /// in flight on other threads.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.zero_count + self.positive.iter().chain(self.negative).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
 /// The state of a summary.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SummarySample<'a> {
@@ -286,4 +317,56 @@ pub struct SpiralSample {
     pub count: u64,
     /// How many there were within the window.
     pub one: u64,
+}
+
+/// The state of a state set: each state, and whether it holds.
+///
+/// ```
+/// use telemetry_core::scrape::States;
+///
+/// let states = States::from_pairs(&[("open", true), ("draining", false)]);
+/// assert_eq!(states.iter().find(|(_, holds)| *holds), Some(("open", true)));
+/// ```
+#[derive(Clone, Copy)]
+pub struct States<'a>(StatesForm<'a>);
+
+#[derive(Clone, Copy)]
+enum StatesForm<'a> {
+    // A bit for each name, the lowest for the first.
+    Bits { names: &'a [Arc<str>], bits: u64 },
+    Pairs(&'a [(&'a str, bool)]),
+}
+
+impl<'a> States<'a> {
+    /// States given one by one, by a [`Source`].
+    #[must_use]
+    pub const fn from_pairs(pairs: &'a [(&'a str, bool)]) -> Self {
+        Self(StatesForm::Pairs(pairs))
+    }
+
+    pub(crate) const fn from_bits(names: &'a [Arc<str>], bits: u64) -> Self {
+        Self(StatesForm::Bits { names, bits })
+    }
+
+    /// The name of each state, and whether it holds.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, bool)> + use<'a> {
+        let (names, bits, pairs): (&[Arc<str>], _, &[_]) = match self.0 {
+            StatesForm::Bits { names, bits } => (names, bits, &[]),
+            StatesForm::Pairs(pairs) => (&[], 0, pairs),
+        };
+        let named = names.iter().enumerate().map(move |(at, name)| (&**name, bits >> at & 1 == 1));
+        named.chain(pairs.iter().copied())
+    }
+}
+
+impl fmt::Debug for States<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for States<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
 }

@@ -321,11 +321,15 @@ impl Projection {
                 }
             }
             if !self.insert(texts) {
-                cells::local().add(Address::of(self.refused), 1);
-                let first = self.overflow_row().first_cell();
-                return Held { projection: Arc::clone(self), first, counted: false };
+                return self.hold_overflow();
             }
         }
+    }
+
+    /// The overflow series, for one more series than there may be.
+    pub(crate) fn hold_overflow(self: &Arc<Self>) -> Held {
+        cells::local().add(Address::of(self.refused), 1);
+        Held { projection: Arc::clone(self), first: self.overflow_row().first_cell(), counted: false }
     }
 
     /// Keeps a series for good.
@@ -354,6 +358,12 @@ impl Projection {
         let overflow = self.overflow.get().map(|(chunk, _)| Arc::clone(chunk));
         let chunks = writer.chunks.iter().cloned().chain(overflow).collect();
         Walk { chunks, projection: Arc::clone(self), chunk: 0, offset: 0 }
+    }
+
+    /// Keeps every other walk from beginning, if the caller's is the only one.
+    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
+        let writer = self.lock();
+        (writer.walks == 1).then_some(Alone(writer))
     }
 
     /// Hides series that are idle, shows those that came back, and gives back the cells of those idle for long.
@@ -514,6 +524,12 @@ impl Held {
         self.first
     }
 
+    /// Whether it keeps a series of its own, and not the overflow series.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
     pub(crate) fn projection(&self) -> &Arc<Projection> {
         &self.projection
     }
@@ -532,6 +548,10 @@ impl Drop for Held {
         }
     }
 }
+
+/// Nobody else reads cells of the projection, and no cells are given back, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Alone<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Writer>);
 
 /// A walk over the rows of a projection, in the order in which they were made.
 #[derive(Debug)]

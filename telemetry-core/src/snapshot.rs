@@ -76,6 +76,10 @@ pub enum ValueSnapshot {
     },
     /// Of a spiral.
     Spiral(SpiralSample),
+    /// Of an info.
+    Info,
+    /// Of a state set: each state, and whether it holds.
+    States(BTreeMap<String, bool>),
 }
 
 /// The exponential buckets of a histogram of a [`Snapshot`]: see [`crate::scrape::ExponentialSample`].
@@ -83,6 +87,8 @@ pub enum ValueSnapshot {
 pub struct ExponentialSnapshot {
     /// The resolution.
     pub schema: i8,
+    /// The largest size that is as good as zero.
+    pub zero_threshold: f64,
     /// The count of values that are as good as zero.
     pub zero_count: u64,
     /// The buckets above zero.
@@ -102,6 +108,7 @@ impl From<Sample<'_>> for ValueSnapshot {
                 sum: histogram.sum,
                 exponential: histogram.exponential.map(|exponential| ExponentialSnapshot {
                     schema: exponential.schema,
+                    zero_threshold: exponential.zero_threshold,
                     zero_count: exponential.zero_count,
                     positive: exponential.positive.to_vec(),
                     negative: exponential.negative.to_vec(),
@@ -111,6 +118,10 @@ impl From<Sample<'_>> for ValueSnapshot {
                 Self::Summary { count: summary.count, sum: summary.sum, quantiles: summary.quantiles.to_vec() }
             }
             Sample::Spiral(spiral) => Self::Spiral(spiral),
+            Sample::Info => Self::Info,
+            Sample::States(states) => {
+                Self::States(states.iter().map(|(state, holds)| (state.to_owned(), holds)).collect())
+            }
         }
     }
 }
@@ -152,7 +163,8 @@ impl Snapshot {
         self.family(name)?.series.iter().find(same).map(|series| &series.value)
     }
 
-    /// The total of a counter, a sum or a spiral, the value of a gauge, or the count of a histogram or a summary.
+    /// The total of a counter, a sum or a spiral, the value of a gauge, the count of a histogram or a summary, or 1 of an
+    /// info; a state set has no such number.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // The nearest float is what is asked for.
     pub fn total(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
@@ -162,16 +174,40 @@ impl Snapshot {
             ValueSnapshot::Histogram { counts, .. } => counts.iter().sum::<u64>() as f64,
             ValueSnapshot::Summary { count, .. } => *count as f64,
             ValueSnapshot::Spiral(spiral) => spiral.count as f64,
+            ValueSnapshot::Info => 1.0,
+            ValueSnapshot::States(_) => return None,
         })
     }
 }
 
 impl Registry {
+    /// The values of now of the series of the metric `name` that has exactly these labels. Looking changes nothing.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_core::instrument::Gauge;
+    /// use telemetry_core::metric::last_value;
+    /// use telemetry_core::snapshot::ValueSnapshot;
+    ///
+    /// let registry = Registry::new();
+    /// let depth = registry.register::<Gauge>(last_value("queue.depth").tags(["queue"]))?;
+    /// depth.with(["mail"])?.set(3);
+    ///
+    /// assert_eq!(registry.sample("queue.depth", [("queue", "mail")]), Some(ValueSnapshot::Gauge(3.0)));
+    /// assert_eq!(registry.sample("queue.depth", [("queue", "fax")]), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sample<'a>(&self, name: &str, labels: impl AsRef<[(&'a str, &'a str)]>) -> Option<ValueSnapshot> {
+        self.snapshot().sample(name, labels.as_ref()).cloned()
+    }
+
     /// A copy of everything that the registry holds now. Taking it changes nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        self.scrape().run(&mut snapshot);
+        self.sweep();
+        self.look().run(&mut snapshot);
         snapshot
     }
 }

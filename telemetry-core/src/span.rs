@@ -44,7 +44,7 @@ pub use future::Instrumented;
 pub use outcome::Outcome;
 pub use stop::{Extras, StopMeasurement, StopTag};
 
-use context::Current;
+pub(crate) use context::{Current, child_of_current};
 use held::Held;
 use site::{MAX_FIELDS, Sites};
 
@@ -83,7 +83,7 @@ impl<'a, const TAGS: usize, X> Span<'a, TAGS, X> {
     /// A span that somebody listens to; `span!` writes these calls.
     #[doc(hidden)]
     pub fn live(sites: &'static Sites, tags: [Held<'a>; TAGS], extras: X) -> Self {
-        Self { sites, live: Some(Live { context: context::child_of_current(), tags }), extras }
+        Self { sites, live: Some(Live { context: child_of_current(), tags }), extras }
     }
 
     /// A span that does nothing; `span!` writes these calls.
@@ -339,7 +339,7 @@ impl<T: Copy> Row<T> {
 }
 
 /// The message of a panic: `panic!` gives a text.
-fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> Option<&str> {
     let literal = panic.downcast_ref::<&str>().copied();
     literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }

@@ -62,16 +62,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod page;
+mod sample;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::dispatch::Dispatch;
 use crate::event::{self, Event, SpanContext};
 use crate::scope::Scope;
 use crate::value::{Number, Value};
 
-/// How many events, or names of events, a failed assertion shows.
+#[doc(hidden)]
+pub use page::assert_page;
+pub use sample::Samples;
+#[doc(hidden)]
+pub use sample::assert_sample;
+
+/// How many events, names of events or series a failed assertion shows.
 const SHOWN: usize = 5;
 
 /// Keeps the events that are emitted on this thread until it is dropped: see the head of this module.
@@ -79,9 +89,29 @@ const SHOWN: usize = 5;
 #[must_use = "nothing is captured once it is dropped"]
 pub struct Capture {
     dispatch: Dispatch,
-    events: Arc<Mutex<Vec<CapturedEvent>>>,
-    _scope: Scope,
+    kept: Arc<Kept>,
+    reach: Reach,
 }
+
+/// Where a capture is in force; held until it is dropped.
+#[derive(Debug)]
+enum Reach {
+    Scope { _scope: Scope },
+    Process { _only: MutexGuard<'static, ()> },
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: Mutex<Vec<CapturedEvent>>,
+    // Rung at each event.
+    more: Condvar,
+}
+
+/// What a capture of the whole process is attached by.
+const EVERYWHERE: &str = "telemetry.capture";
+
+/// Held by the one capture of the whole process.
+static ONLY: Mutex<()> = Mutex::new(());
 
 /// An event that was captured, as a value to keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,18 +137,66 @@ impl Capture {
     /// When `pattern` is not the name of an event, nor such a name followed by `.*`.
     #[track_caller]
     pub fn of(pattern: &str) -> Self {
-        let (dispatch, events) = (Dispatch::new(), Arc::<Mutex<Vec<CapturedEvent>>>::default());
-        let keep = Arc::clone(&events);
-        let attached = dispatch.attach("capture", pattern, move |event: &Event<'_>| {
-            let event = CapturedEvent::from(event);
-            lock(&keep).push(event);
-        });
-        if let Err(error) = attached {
-            let source = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            panic!("nothing can be captured: {source}");
-        }
+        let dispatch = Dispatch::new();
+        let kept = Kept::attached("capture", pattern, &dispatch);
         let scope = dispatch.enter();
-        Self { dispatch, events, _scope: scope }
+        Self { dispatch, kept, reach: Reach::Scope { _scope: scope } }
+    }
+
+    /// Captures the events that a pattern matches on every thread of the process that is in no scope.
+    ///
+    /// This is for code that starts threads of its own, to which nothing can be carried. What tests emit that run at the
+    /// same time is captured as well, unless they are in a scope, as those with another capture are; so choose a pattern that
+    /// they do not emit. Of these captures there is one at a time: a second waits for the end of the first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use telemetry_core::emit;
+    /// use telemetry_core::test::Capture;
+    ///
+    /// let capture = Capture::everywhere("capture.everywhere.*");
+    /// std::thread::spawn(|| emit!("capture.everywhere.seen"));
+    /// capture.wait_for("capture.everywhere.seen", 1, Duration::from_secs(60));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `pattern` is not the name of an event, nor such a name followed by `.*`, nor `*`.
+    #[track_caller]
+    pub fn everywhere(pattern: &str) -> Self {
+        // A test that failed leaves nothing behind but the poison.
+        let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+        let dispatch = Dispatch::global().clone();
+        let kept = Kept::attached(EVERYWHERE, pattern, &dispatch);
+        Self { dispatch, kept, reach: Reach::Process { _only: only } }
+    }
+
+    /// Waits until there are at least `number` events of this name, as when another thread emits them; gives them.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer after `patience`; the message says what was captured.
+    #[track_caller]
+    pub fn wait_for(&self, name: &str, number: usize, patience: Duration) -> Vec<CapturedEvent> {
+        let deadline = Instant::now() + patience;
+        let mut events = lock(&self.kept.events);
+        loop {
+            let named: Vec<CapturedEvent> = events.iter().filter(|event| event.name == name).cloned().collect();
+            if named.len() >= number {
+                return named;
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                let message = format!(
+                    "after {patience:?} there were {} events named {name}, expected {number}; {}",
+                    named.len(),
+                    Names::of(&events)
+                );
+                drop(events);
+                panic!("{message}");
+            }
+            events = self.kept.more.wait_timeout(events, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// The dispatcher of this capture: to carry it to threads and tasks, and to attach more to it.
@@ -130,19 +208,46 @@ impl Capture {
     /// The events so far, in the order in which they came.
     #[must_use]
     pub fn events(&self) -> Vec<CapturedEvent> {
-        lock(&self.events).clone()
+        lock(&self.kept.events).clone()
     }
 
     /// The events of this name so far, in the order in which they came.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<CapturedEvent> {
-        lock(&self.events).iter().filter(|event| event.name == name).cloned().collect()
+        lock(&self.kept.events).iter().filter(|event| event.name == name).cloned().collect()
     }
 
     /// The events so far, which are forgotten.
     #[must_use = "to forget events and not look at them, drop what this gives"]
     pub fn take(&self) -> Vec<CapturedEvent> {
-        std::mem::take(&mut lock(&self.events))
+        std::mem::take(&mut lock(&self.kept.events))
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Reach::Process { .. } = self.reach {
+            // Somebody may have detached it by hand.
+            let _ = self.dispatch.detach(EVERYWHERE);
+        }
+    }
+}
+
+impl Kept {
+    #[track_caller]
+    fn attached(id: &str, pattern: &str, dispatch: &Dispatch) -> Arc<Self> {
+        let kept = Arc::<Self>::default();
+        let keep = Arc::clone(&kept);
+        let attached = dispatch.attach(id, pattern, move |event: &Event<'_>| {
+            let event = CapturedEvent::from(event);
+            lock(&keep.events).push(event);
+            keep.more.notify_all();
+        });
+        if let Err(error) = attached {
+            let source = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            panic!("nothing can be captured: {source}");
+        }
+        kept
     }
 }
 
@@ -242,8 +347,40 @@ impl fmt::Display for CapturedEvent {
 /// When there is no such event; the message shows those that come nearest, and in which fields they differ.
 #[macro_export]
 macro_rules! assert_emitted {
+    ($capture:expr, $($expected:tt)*) => {
+        $crate::__expected!($($expected)*).find_in(&$capture)
+    };
+}
+
+/// Asserts that a [`Capture`] holds no event of this name with these fields.
+///
+/// It is written as [`assert_emitted!`](crate::assert_emitted) is.
+///
+/// ```
+/// use telemetry_core::test::Capture;
+/// use telemetry_core::{assert_not_emitted, emit};
+///
+/// let capture = Capture::start();
+/// emit!("shop.checkout", { items: 2 }, { country: "de" });
+/// assert_not_emitted!(capture, "shop.checkout", {}, { country: "fr" });
+/// assert_not_emitted!(capture, "shop.refund");
+/// ```
+///
+/// # Panics
+///
+/// When there is such an event; the message shows it.
+#[macro_export]
+macro_rules! assert_not_emitted {
+    ($capture:expr, $($expected:tt)*) => {
+        $crate::__expected!($($expected)*).miss_in(&$capture)
+    };
+}
+
+/// An event as it is looked for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __expected {
     (
-        $capture:expr,
         $name:expr
         $(, { $($measurement:ident $(: $number:expr)?),* $(,)? }
             $(, { $($tag:ident $(: $value:expr)?),* $(,)? })?
@@ -261,11 +398,10 @@ macro_rules! assert_emitted {
                 $crate::TagValue::value(&$crate::__value!($tag $(, $value)?)),
             )),*)?)?],
         }
-        .find_in(&$capture)
     };
 }
 
-/// What `assert_emitted!` looks for.
+/// What `assert_emitted!` and `assert_not_emitted!` look for.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Expected<'a> {
@@ -286,6 +422,24 @@ impl Expected<'_> {
         match events.iter().find(|event| event.name == self.name && self.differences(event).is_empty()) {
             Some(event) => event.clone(),
             None => panic!("{}", self.describe_failure(&events)),
+        }
+    }
+
+    /// That no event is as described.
+    ///
+    /// # Panics
+    ///
+    /// When there is one.
+    #[track_caller]
+    pub fn miss_in(&self, capture: &Capture) {
+        let events = capture.events();
+        let found = events.iter().filter(|event| event.name == self.name && self.differences(event).is_empty());
+        let found: Vec<String> = found.map(ToString::to_string).collect();
+        if !found.is_empty() {
+            let more =
+                if found.len() > SHOWN { format!("\n  and {} more", found.len() - SHOWN) } else { String::new() };
+            let shown = found[..found.len().min(SHOWN)].join("\n  ");
+            panic!("{} events were emitted as {self}, expected none:\n  {shown}{more}", found.len());
         }
     }
 

@@ -6,8 +6,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use telemetry_core::metric::{counter, sum};
+use telemetry_core::scrape::Total;
+use telemetry_core::snapshot::ValueSnapshot;
 use telemetry_core::test::Capture;
-use telemetry_core::{Dispatch, Event, Number, assert_emitted, emit, span};
+use telemetry_core::{
+    Dispatch, Event, Number, Registry, assert_emitted, assert_not_emitted, assert_sample, emit, span,
+};
 
 /// What an assertion panics with.
 fn failure(assertion: impl FnOnce()) -> String {
@@ -148,4 +153,84 @@ fn a_failed_assertion_says_which_events_there_were() {
 fn a_bad_pattern_is_refused() {
     let message = failure(|| drop(Capture::of("capture..bad")));
     assert!(message.contains("\"capture..bad\" is not the name of an event: it has an empty segment"), "{message}");
+}
+
+/// X6: threads that nothing can be carried to are seen by a capture of the whole process; scopes stay apart.
+#[test]
+fn a_capture_of_the_process_sees_threads_that_are_in_no_scope() {
+    let capture = Capture::everywhere("capture.everywhere.*");
+    let scoped = Capture::start();
+    emit!("capture.everywhere.scoped");
+    thread::spawn(|| {
+        emit!("capture.everywhere.seen", { n: 1 });
+        emit!("capture.elsewhere");
+        emit!("capture.everywhere.seen", { n: 2 });
+    });
+    let seen = capture.wait_for("capture.everywhere.seen", 2, Duration::from_secs(60));
+    assert_eq!(seen[1].measurement("n"), Some(Number::I64(2)));
+    assert_eq!(capture.events().len(), 2);
+    assert_eq!(scoped.events().len(), 1);
+    drop(scoped);
+    emit!("capture.everywhere.here");
+    assert_emitted!(capture, "capture.everywhere.here");
+    drop(capture);
+    assert!(!Dispatch::global().handlers("capture.everywhere").iter().any(|handler| handler.id == "telemetry.capture"));
+    drop(Capture::everywhere("capture.everywhere.again"));
+}
+
+#[test]
+fn waiting_for_events_that_do_not_come_says_what_came() {
+    let capture = Capture::start();
+    emit!("capture.waited", { n: 1 });
+    let message = failure(|| drop(capture.wait_for("capture.waited", 2, Duration::from_millis(20))));
+    assert_eq!(
+        message,
+        "after 20ms there were 1 events named capture.waited, expected 2; captured were capture.waited (1)"
+    );
+    assert_eq!(capture.wait_for("capture.other", 0, Duration::ZERO), []);
+}
+
+#[test]
+fn an_event_that_is_not_to_be_is_shown() {
+    let capture = Capture::start();
+    emit!("capture.unwanted", { n: 1 }, { kind: "a" });
+    assert_not_emitted!(capture, "capture.unwanted", { n: 2 });
+    assert_not_emitted!(capture, "capture.unwanted", {}, { kind: None::<&str> });
+    assert_not_emitted!(capture, "capture.wanted");
+    let message = failure(|| assert_not_emitted!(capture, "capture.unwanted", { n: 1 }));
+    assert_eq!(
+        message,
+        "1 events were emitted as capture.unwanted { n: 1 }, expected none:\n  capture.unwanted { n: 1 } { kind: \"a\" }"
+    );
+}
+
+/// A registry is looked at as often as one likes; what is not as expected is shown with what is.
+#[test]
+fn samples_are_asserted_without_consuming_them() {
+    let (capture, registry) = (Capture::start(), Registry::new());
+    let metrics = [counter("capture.sold.count").tags(["country"]), sum("capture.sold.total")];
+    registry.aggregator(metrics).unwrap().attach_to(capture.dispatch(), "metrics").unwrap();
+    for country in ["de", "de", "fr"] {
+        emit!("capture.sold", { total: 0.5 }, { country });
+    }
+    for _ in 0..2 {
+        assert_sample!(registry, "capture.sold.count", { country: "de" }, 2);
+        assert_sample!(registry.snapshot(), "capture.sold.total", 1.5);
+        assert_sample!(registry, "capture.sold.count", { country: "it" }, None::<u64>);
+    }
+    assert_eq!(registry.sample("capture.sold.count", [("country", "fr")]), Some(ValueSnapshot::Total(Total::U64(1))));
+    assert_eq!(registry.sample("capture.sold.total", []), Some(ValueSnapshot::Total(Total::F64(1.5))));
+    assert_eq!(
+        failure(|| assert_sample!(registry, "capture.sold.count", { country: "de" }, 3)),
+        r#"capture.sold.count {country="de"} is 2, expected 3
+the series of capture.sold.count are:
+  capture.sold.count {country="de"} 2
+  capture.sold.count {country="fr"} 1"#
+    );
+    let message = failure(|| assert_sample!(registry, "capture.sold.count", { country: "it" }, 1));
+    assert!(message.starts_with("there is no series capture.sold.count {country=\"it\"}\nthe series of"), "{message}");
+    let message = failure(|| assert_sample!(registry, "capture.sold.count", { country: "de" }, None::<u64>));
+    assert!(message.starts_with("capture.sold.count {country=\"de\"} is 2, expected no such series"), "{message}");
+    let message = failure(|| assert_sample!(registry, "capture.misspelt", 1));
+    assert!(message.contains("there is no such metric, but capture.sold.count, capture.sold.total"), "{message}");
 }

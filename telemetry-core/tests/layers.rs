@@ -5,14 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What both halves speak of.
-const WORDS: &[&str] = &["name", "unit", "value", "event", "clock", "sync"];
+const WORDS: &[&str] = &["name", "unit", "value", "event", "clock", "sync", "caught", "crew"];
 /// What an application can say of its events before it runs, which definitions are checked against.
 const DECLARED: &[&str] = &["callsite", "typed"];
 /// From `emit!` to a handler.
-const EVENTS: &[&str] = &[
-    "callsite", "dynamic", "macros", "span", "typed", "dispatch", "failure", "handler", "lane", "queue", "scope",
-    "test",
-];
+const EVENTS: &[&str] =
+    &["callsite", "dynamic", "macros", "span", "typed", "dispatch", "failure", "handler", "lane", "queue", "scope"];
 /// From a definition to a scrape.
 const METRICS: &[&str] = &[
     "metric",
@@ -20,6 +18,7 @@ const METRICS: &[&str] = &[
     "family",
     "scrape",
     "snapshot",
+    "source",
     "cells",
     "index",
     "instrument",
@@ -29,7 +28,7 @@ const METRICS: &[&str] = &[
     "series",
 ];
 /// What turns events into metrics, and what tells of that.
-const BOTH: &[&str] = &["aggregate", "explain", "console", "unlocked"];
+const BOTH: &[&str] = &["aggregate", "catalogue", "explain", "console", "facade", "http", "poller", "test", "unlocked"];
 
 /// Which modules a module may name.
 fn allowed(module: &str) -> BTreeSet<&'static str> {

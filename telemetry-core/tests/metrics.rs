@@ -6,6 +6,7 @@ use std::time::Duration;
 use telemetry_core::event::{Location, MeasurementField, Metadata, Origin, TagField};
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Gauge, Histogram, Spiral, Sum, Window};
 use telemetry_core::metric::{Fault, Metric, Rule, counter, distribution, last_value, spiral, sum, summary};
+use telemetry_core::registry::Claim;
 use telemetry_core::scrape::{SpiralSample, Total};
 use telemetry_core::snapshot::{Snapshot, ValueSnapshot};
 use telemetry_core::{Callsite, Clock, Dispatch, Measurement, Number, Registry, TagValue, Unit, Value};
@@ -180,10 +181,13 @@ fn two_metrics_with_one_name_are_an_error() {
     assert_eq!(twice.fault(), &Fault::Repeated);
     assert!(registry.snapshot().families().is_empty(), "none is made");
 
-    registry.exposed_names(|family| vec![family.name().replace('.', "_")]).unwrap();
+    registry.exposed_names(|family| vec![Claim::family(family.name().replace('.', "_"))]).unwrap();
     registry.aggregator([counter("a.b.count")]).unwrap();
     let error = registry.aggregator([counter("a_b.count")]).unwrap_err();
-    assert_eq!(error.fault(), &Fault::Collision { other: "a.b.count".into(), exposed: "a_b_count".into() });
+    assert_eq!(
+        error.fault(),
+        &Fault::Collision { other: "a.b.count".into(), exposed: "a_b_count".into(), escaping: None }
+    );
     assert!(error.to_string().contains("a_b.count") && error.to_string().contains("a.b.count"), "{error}");
 }
 

@@ -32,6 +32,10 @@ mod copy;
 mod json;
 mod label;
 mod openmetrics;
+#[cfg(feature = "openmetrics2")]
+mod openmetrics2;
+mod protobuf;
+mod sample_name;
 mod text;
 mod threshold;
 
@@ -39,10 +43,15 @@ use std::mem;
 
 use telemetry_core::scrape::Visit;
 
-use crate::negotiate::Format;
+use crate::name::{Escaping, Naming};
+use crate::negotiate::{Format, Negotiated};
 
 pub use json::Json;
 pub use openmetrics::OpenMetrics;
+#[cfg(feature = "openmetrics2")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openmetrics2")))]
+pub use openmetrics2::OpenMetrics2;
+pub use protobuf::{MESSAGE, Protobuf};
 pub use text::{Dialect, Prometheus, Text};
 
 /// How many bytes are worth sending: a buffer of this size is taken away between two steps of a walk.
@@ -71,20 +80,66 @@ pub trait Encoder: Visit + Send {
     }
 }
 
-/// What an exposition holds beside what it must.
+/// What an exposition holds beside what it must, and how it writes names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     created: bool,
+    naming: Naming,
 }
 
 impl Options {
     /// Writes a `_created` sample for each counter, histogram and summary, in OpenMetrics.
     ///
-    /// Off unless it is asked for, since it doubles the samples of a counter; JSON always has the time.
+    /// Off unless it is asked for, since it doubles the samples of a counter; OpenMetrics 2.0, protobuf and JSON
+    /// always have the time, which costs them no sample.
     #[must_use]
     pub const fn created(mut self, created: bool) -> Self {
         self.created = created;
         self
+    }
+
+    /// Keeps the names of metrics and labels as they are defined, dots and all, for scrapers that can read them: see
+    /// [`Naming::utf8`].
+    #[must_use]
+    pub const fn utf8_names(mut self, utf8_names: bool) -> Self {
+        self.naming = self.naming.utf8(utf8_names);
+        self
+    }
+
+    /// How names are escaped: as a scraper asks, see [`negotiate`](crate::negotiate::negotiate).
+    #[must_use]
+    pub const fn escaping(mut self, escaping: Escaping) -> Self {
+        self.naming = self.naming.escaping(escaping);
+        self
+    }
+
+    /// How names are made.
+    #[must_use]
+    pub const fn naming(self) -> Naming {
+        self.naming
+    }
+}
+
+impl Negotiated {
+    /// A new encoder of the format, whose names are escaped as the scraper asked.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_exporter::Options;
+    /// use telemetry_exporter::encode::Encoder;
+    /// use telemetry_exporter::negotiate::negotiate;
+    ///
+    /// // What a server of one's own does with a request:
+    /// let answer = negotiate([b"application/openmetrics-text".as_slice()]);
+    /// let mut encoder = answer.encoder(Options::default().utf8_names(true));
+    /// Registry::new().scrape().run(&mut &mut *encoder);
+    /// encoder.finish();
+    /// assert_eq!(answer.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    /// assert_eq!(encoder.take(), b"# EOF\n");
+    /// ```
+    #[must_use]
+    pub fn encoder(self, options: Options) -> Box<dyn Encoder> {
+        self.format().encoder(options.escaping(self.escaping()))
     }
 }
 
@@ -93,8 +148,11 @@ impl Format {
     #[must_use]
     pub fn encoder(self, options: Options) -> Box<dyn Encoder> {
         match self {
-            Self::Text => Box::new(Text::<Prometheus>::with(options)),
+            Self::Text | Self::Text1 => Box::new(Text::<Prometheus>::with(options)),
             Self::OpenMetrics | Self::OpenMetricsDraft => Box::new(Text::<OpenMetrics>::with(options)),
+            #[cfg(feature = "openmetrics2")]
+            Self::OpenMetrics2 => Box::new(Text::<OpenMetrics2>::with(options)),
+            Self::Protobuf => Box::new(Protobuf::with(options)),
             Self::Json => Box::new(Json::new()),
         }
     }

@@ -7,20 +7,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry_core::Registry;
 use telemetry_core::dispatch::Dispatch;
 use telemetry_core::handler::AttachError;
 use telemetry_core::metric::{Metric, MetricError};
 use telemetry_core::scrape::Source;
-use telemetry_core::{Aggregator, Registry};
 
+use crate::about::About;
 use crate::compress::Coding;
 use crate::encode::Options;
 use crate::exposed::{Exposed, SOURCE_TIME};
-use crate::name::Names;
 use crate::negotiate::Format;
 use crate::own::{DispatchFigures, GuardFigures};
 use crate::serve::{self, Access, Address, Figures, GuardStats, Limits, ServeError, Server, ShutdownError};
 use crate::sources::Sources;
+
+#[cfg(feature = "tower")]
+mod service;
+
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use service::{MetricsBody, MetricsService};
 
 /// The id under which an exporter's metrics are attached unless it says otherwise.
 const ID: &str = "telemetry.exporter";
@@ -68,6 +75,9 @@ pub struct Builder {
     registry: Registry,
     metrics: Vec<Metric>,
     sources: Vec<Arc<dyn Source>>,
+    // Labels of `target_info` and `build_info`.
+    target: Option<Vec<(String, String)>>,
+    build: Option<Vec<(String, String)>>,
     source_time: Duration,
     dispatch: Option<Dispatch>,
     id: String,
@@ -195,7 +205,55 @@ impl Builder {
         self
     }
 
-    /// What the formats hold beside what they must.
+    /// Says what the process is, in `target_info`: one series with these labels, which queries join with the others.
+    ///
+    /// ```
+    /// use telemetry_exporter::Exporter;
+    ///
+    /// let builder = Exporter::builder()
+    ///     .resource([("service.name", "shop"), ("service.instance.id", "eu-7")])
+    ///     .build_info([("version", env!("CARGO_PKG_VERSION"))]);
+    /// // target_info{service_name="shop",service_instance_id="eu-7"} 1
+    /// // build_info{version="0.1.0"} 1
+    /// # let _ = builder;
+    /// ```
+    pub fn resource<N: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.target.get_or_insert_default().extend(owned(labels));
+        self
+    }
+
+    /// Says what was built, in `build_info`: the version, the revision, what else tells one build from another.
+    pub fn build_info<N: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.build.get_or_insert_default().extend(owned(labels));
+        self
+    }
+
+    /// Keeps the names of metrics and labels as they are defined, dots and all, for scrapers that can read them; without it
+    /// every scraper gets `_` for whatever is not a letter, a digit or `_`.
+    ///
+    /// Prometheus from 3.0 on reads such names, and asks for them; to others they are written with `_` as before. Suffixes
+    /// stay: `http.server.errors` is `http.server.errors_total`. This is the same as
+    /// [`Options::utf8_names`] in [`options`](Self::options).
+    ///
+    /// ```
+    /// use telemetry_core::metric::counter;
+    /// use telemetry_exporter::Exporter;
+    ///
+    /// let exporter = Exporter::builder()
+    ///     .metric(counter("http.server.errors.count").tag_as("status", "http.response.status"))
+    ///     .utf8_names(true)
+    ///     .listen("127.0.0.1:0")
+    ///     .serve()?;
+    /// // Prometheus 3: {"http.server.errors_total","http.response.status"="500"} 1
+    /// // Prometheus 2: http_server_errors_total{http_response_status="500"} 1
+    /// # Ok::<(), telemetry_exporter::ExporterError>(())
+    /// ```
+    pub fn utf8_names(mut self, utf8_names: bool) -> Self {
+        self.options = self.options.utf8_names(utf8_names);
+        self
+    }
+
+    /// What the formats hold beside what they must, and how names are written.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
@@ -263,19 +321,37 @@ impl Builder {
         self
     }
 
+    /// Whether the [catalogue](telemetry_core::catalogue) of events is served as JSON at `/events`, with the metrics and
+    /// handlers of now; off unless told, since it shows what the program is made of.
+    pub fn events(mut self, events: bool) -> Self {
+        self.endpoint = self.endpoint.events(events);
+        self
+    }
+
     /// Builds the metrics, attaches them, and serves.
     ///
     /// # Errors
     ///
     /// [`ExporterError`] says what stood in the way and what to do.
     pub fn serve(self) -> Result<Exporter, ExporterError> {
-        let Self { registry, metrics, sources, source_time, dispatch, id, options, shows_endpoint, endpoint } = self;
-        registry.exposed_names(|family| Names::new(family).occupied())?;
-        let aggregator = registry.aggregator(metrics)?;
-        let dispatch = dispatch.unwrap_or_else(Dispatch::current);
-        let attached = attach(&aggregator, dispatch, id)?;
+        let Self {
+            registry,
+            metrics,
+            sources,
+            target,
+            build,
+            source_time,
+            dispatch,
+            id,
+            options,
+            shows_endpoint,
+            endpoint,
+        } = self;
+        let about = About::all(target, build);
+        let attached = attach(&registry, metrics, &about, options, dispatch, id)?;
         let figures = Arc::new(Figures::default());
         let mut own: Vec<Arc<dyn Source>> = vec![Arc::new(DispatchFigures(attached.dispatch.clone()))];
+        own.extend(about.into_iter().map(|about| Arc::new(about) as _));
         if shows_endpoint {
             own.push(Arc::clone(&figures) as _);
         }
@@ -283,7 +359,7 @@ impl Builder {
             registry.source(Arc::clone(source));
         }
         let sources = Arc::new(Sources::new(own, source_time));
-        let exposed = Exposed { registry: registry.clone(), options, sources };
+        let exposed = Exposed { registry: registry.clone(), dispatch: attached.dispatch.clone(), options, sources };
         let server = endpoint.figures(&figures).serve(exposed)?;
         if let Some(tally) = server.tally() {
             registry.source(Arc::new(GuardFigures(tally)));
@@ -292,7 +368,25 @@ impl Builder {
     }
 }
 
-fn attach(aggregator: &Aggregator, dispatch: Dispatch, id: String) -> Result<Attached, AttachError> {
+fn owned<N: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (N, V)>) -> Vec<(String, String)> {
+    labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Builds metrics that can be exposed, and attaches them.
+fn attach(
+    registry: &Registry,
+    metrics: Vec<Metric>,
+    about: &[About],
+    options: Options,
+    dispatch: Option<Dispatch>,
+    id: String,
+) -> Result<Attached, ExporterError> {
+    registry.exposed_names(move |family| options.naming().claims(family))?;
+    for about in about {
+        registry.reserve(about.family().clone())?;
+    }
+    let aggregator = registry.aggregator(metrics)?;
+    let dispatch = dispatch.unwrap_or_else(Dispatch::current);
     if aggregator.events().next().is_some() {
         aggregator.attach_to(&dispatch, &id)?;
     }
@@ -306,6 +400,8 @@ impl Exporter {
             registry: Registry::new(),
             metrics: Vec::new(),
             sources: Vec::new(),
+            target: None,
+            build: None,
             source_time: SOURCE_TIME,
             dispatch: None,
             id: ID.to_owned(),
@@ -369,11 +465,25 @@ impl Exporter {
 ///
 /// # Panics
 ///
-/// Never: every encoder writes UTF-8.
+/// When the format is not a text: protobuf is for [`render_bytes`].
 #[must_use]
 pub fn render(registry: &Registry, format: Format) -> String {
+    assert!(format != Format::Protobuf, "protobuf is no text; call `render_bytes` for it");
+    String::from_utf8(render_bytes(registry, format)).expect("every other encoder writes UTF-8")
+}
+
+/// Renders a registry at once, in any format.
+///
+/// ```
+/// use telemetry_core::Registry;
+/// use telemetry_exporter::{Format, render_bytes};
+///
+/// assert_eq!(render_bytes(&Registry::new(), Format::Protobuf), b"");
+/// ```
+#[must_use]
+pub fn render_bytes(registry: &Registry, format: Format) -> Vec<u8> {
     let mut encoder = format.encoder(Options::default());
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
-    String::from_utf8(encoder.take()).expect("encoders write UTF-8")
+    encoder.take()
 }

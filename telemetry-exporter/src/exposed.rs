@@ -1,17 +1,24 @@
 //! A registry as what an endpoint serves.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use telemetry_core::Registry;
+use telemetry_core::catalogue::Catalogue;
 use telemetry_core::registry;
 use telemetry_core::scrape::Source;
+use telemetry_core::{Dispatch, Registry};
+use tokio::time::{Sleep, sleep};
 
-use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Text};
+use crate::catalogue::to_json;
+#[cfg(feature = "openmetrics2")]
+use crate::encode::OpenMetrics2;
+use crate::encode::{CHUNK, Encoder, Json, OpenMetrics, Options, Prometheus, Protobuf, Text};
 use crate::filter::{Filter, Filtered};
-use crate::negotiate::{Format, negotiate};
+use crate::negotiate::{Format, Negotiated, negotiate};
 use crate::recording::Recording;
 use crate::serve::{BadRequest, Chunks, Exposition, Scrape, ScrapeError, Step, Target};
 use crate::sources::{Sources, Turn};
@@ -22,23 +29,33 @@ pub(crate) const SOURCE_TIME: Duration = Duration::from_secs(2);
 /// A registry, and what is said with it.
 pub(crate) struct Exposed {
     pub(crate) registry: Registry,
+    pub(crate) dispatch: Dispatch,
     pub(crate) options: Options,
     pub(crate) sources: Arc<Sources>,
 }
 
 impl Exposition for Exposed {
     fn open(&self, scrape: &Scrape<'_>) -> Result<Box<dyn Chunks>, ScrapeError> {
+        if scrape.target == Target::Events {
+            let catalogue = Catalogue::with_dynamic().registry(&self.registry).dispatch(&self.dispatch);
+            return Ok(Box::new(Page(to_json(&catalogue).into_bytes())));
+        }
         let filter = Filter::parse(scrape.query).map_err(|error| BadRequest::new(error.to_string()))?;
-        let format = match scrape.target {
-            Target::Json => Format::Json,
+        let answer = match scrape.target {
+            Target::Json | Target::Events => Negotiated::new(Format::Json),
             Target::Metrics => negotiate(scrape.accept),
         };
-        Ok(match format {
-            Format::Text => self.body(scrape, filter, format, Text::<Prometheus>::with(self.options)),
+        let options = self.options.escaping(answer.escaping());
+        let filter = filter.map(|filter| filter.naming(options.naming()));
+        Ok(match answer.format() {
+            Format::Text | Format::Text1 => self.body(scrape, filter, answer, Text::<Prometheus>::with(options)),
             Format::OpenMetrics | Format::OpenMetricsDraft => {
-                self.body(scrape, filter, format, Text::<OpenMetrics>::with(self.options))
+                self.body(scrape, filter, answer, Text::<OpenMetrics>::with(options))
             }
-            Format::Json => self.body(scrape, filter, format, Json::new()),
+            #[cfg(feature = "openmetrics2")]
+            Format::OpenMetrics2 => self.body(scrape, filter, answer, Text::<OpenMetrics2>::with(options)),
+            Format::Protobuf => self.body(scrape, filter, answer, Protobuf::with(options)),
+            Format::Json => self.body(scrape, filter, answer, Json::new()),
         })
     }
 }
@@ -48,7 +65,7 @@ impl Exposed {
         &self,
         scrape: &Scrape<'_>,
         filter: Option<Filter>,
-        format: Format,
+        answer: Negotiated,
         encoder: E,
     ) -> Box<dyn Chunks> {
         let mut walk = self.registry.scrape();
@@ -57,14 +74,30 @@ impl Exposed {
             walk = walk.only(move |family| filter.takes(family));
         }
         Box::new(Body {
-            place: Place::Registry { walk: Box::new(walk), unread: sources },
+            place: Place::Registry { walk: Box::new(walk), unread: sources, timer: None },
             sources: Arc::clone(&self.sources),
             until: Instant::now() + scrape.time,
             filter,
             takes: true,
-            format,
+            answer,
             encoder,
         })
+    }
+}
+
+/// JSON that is made at once: a program has far fewer events than series.
+struct Page(Vec<u8>);
+
+impl Chunks for Page {
+    fn content_type(&self) -> &'static str {
+        Format::Json.content_type()
+    }
+
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Step, ScrapeError> {
+        let rest = self.0.split_off(self.0.len().min(CHUNK));
+        buffer.append(&mut self.0);
+        self.0 = rest;
+        Ok(if self.0.is_empty() { Step::Last } else { Step::More })
     }
 }
 
@@ -75,13 +108,14 @@ struct Body<E> {
     until: Instant,
     filter: Option<Filter>,
     takes: bool,
-    format: Format,
+    answer: Negotiated,
     encoder: E,
 }
 
 /// Where a scrape is.
 enum Place {
-    Registry { walk: Box<registry::Scrape>, unread: Arc<Vec<Arc<dyn Source>>> },
+    // The timer is there once the walk has waited for a metric that is read.
+    Registry { walk: Box<registry::Scrape>, unread: Arc<Vec<Arc<dyn Source>>>, timer: Option<Pin<Box<Sleep>>> },
     // The figures of the first, from a part on, when they are there.
     Sources { turns: VecDeque<Turn>, figures: Option<(Arc<Recording>, usize)> },
     End,
@@ -93,7 +127,7 @@ impl<E: Encoder> Body<E> {
         let Self { place, sources, filter, takes, encoder, .. } = self;
         let visitor = &mut Filtered { filter: filter.as_ref(), takes, visitor: encoder };
         match place {
-            Place::Registry { walk, unread } => {
+            Place::Registry { walk, unread, .. } => {
                 if !walk.step(visitor) {
                     // Only now, so that a slow client gets figures of when it reads them.
                     let left = self.until.saturating_duration_since(Instant::now());
@@ -122,22 +156,41 @@ impl<E: Encoder> Body<E> {
 
     /// Whether the next step would have to wait for a source.
     fn is_waiting(&self) -> bool {
-        matches!(&self.place, Place::Sources { turns, figures: None } if matches!(turns.front(), Some(Turn::Read(_))))
+        match &self.place {
+            Place::Registry { walk, .. } => walk.waits(None).is_some(),
+            Place::Sources { turns, figures } => figures.is_none() && matches!(turns.front(), Some(Turn::Read(_))),
+            Place::End => false,
+        }
     }
 }
 
 impl<E: Encoder> Chunks for Body<E> {
     fn content_type(&self) -> &'static str {
-        self.format.content_type()
+        self.answer.content_type()
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.is_waiting() {
-            let Place::Sources { turns, figures } = &mut self.place else { break };
-            let Some(Turn::Read(read)) = turns.front_mut() else { break };
-            let Poll::Ready(recording) = read.as_mut().poll(cx) else { return Poll::Pending };
-            turns.pop_front();
-            *figures = recording.map(|recording| (recording, 0));
+            match &mut self.place {
+                Place::Registry { walk, timer, .. } => {
+                    if timer.is_none() {
+                        // Half of it is for the rest of the scrape.
+                        let now = Instant::now();
+                        walk.wait_until(now + self.until.saturating_duration_since(now) / 2);
+                    }
+                    let Some(rest) = walk.waits(Some(cx.waker())) else { continue };
+                    if timer.insert(Box::pin(sleep(rest))).as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Place::Sources { turns, figures } => {
+                    let Some(Turn::Read(read)) = turns.front_mut() else { break };
+                    let Poll::Ready(recording) = read.as_mut().poll(cx) else { return Poll::Pending };
+                    turns.pop_front();
+                    *figures = recording.map(|recording| (recording, 0));
+                }
+                Place::End => break,
+            }
         }
         Poll::Ready(())
     }

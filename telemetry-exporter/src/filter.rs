@@ -1,7 +1,8 @@
 //! `?name[]=`: only the families that a scrape asks for.
 //!
 //! A family is asked for by any name that one of its samples has, suffix or not, or by its own name with its dots:
-//! `http_request_seconds`, `http_request_seconds_bucket` and `http.request` are all the same histogram.
+//! `http_request_seconds`, `http_request_seconds_bucket` and `http.request` are all the same histogram. Names as they are
+//! escaped for this scrape count, too.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use telemetry_core::family::Family;
 use telemetry_core::scrape::{Series, Visit};
 
-use crate::name::Names;
+use crate::name::{Names, Naming};
 
 /// The parameter, as Prometheus' own libraries call it.
 const PARAMETER: &str = "name[]";
@@ -22,7 +23,10 @@ const LONGEST_NAME: usize = 1024;
 
 /// The names that a scrape asks for; clones share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Filter(Arc<HashSet<String>>);
+pub(crate) struct Filter {
+    names: Arc<HashSet<String>>,
+    naming: Naming,
+}
 
 /// Why a query asks for nothing that can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +65,18 @@ impl Filter {
             }
             names.insert(name.into_owned());
         }
-        Ok((!names.is_empty()).then(|| Self(Arc::new(names))))
+        Ok((!names.is_empty()).then(|| Self { names: Arc::new(names), naming: Naming::default() }))
+    }
+
+    /// The names may also be those that the scrape's answer has.
+    pub(crate) fn naming(self, naming: Naming) -> Self {
+        Self { naming, ..self }
     }
 
     /// Whether `family` is asked for.
     pub(crate) fn takes(&self, family: &Family) -> bool {
-        self.0.contains(family.name()) || Names::new(family).occupied().iter().any(|name| self.0.contains(name))
+        let has = |names: Names| names.occupied().iter().any(|name| self.names.contains(name));
+        self.names.contains(family.name()) || has(Names::new(family)) || has(self.naming.names(family))
     }
 }
 
@@ -122,6 +132,17 @@ mod tests {
         for name in ["http_request_duration", "http_request_duration_seconds_", "HTTP.request.duration", "*"] {
             assert!(!filter(&format!("name[]={name}")).takes(&family), "{name}");
         }
+    }
+
+    /// V4: as it is called in the answer, and as it is called in others.
+    #[test]
+    fn a_family_is_asked_for_by_escaped_names_too() {
+        let family = Family::new("http.errors", Kind::Counter);
+        let values = Naming::default().utf8(true).escaping(crate::Escaping::Values);
+        for name in ["http.errors", "http_errors_total", "U__http_2e_errors__total"] {
+            assert!(filter(&format!("name[]={name}")).naming(values).takes(&family), "{name}");
+        }
+        assert!(!filter("name[]=U__http_2e_errors__total").takes(&family));
     }
 
     #[test]

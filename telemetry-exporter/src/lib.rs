@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! Registry --- Scrape: families, series, samples ---> Encoder ---> 64 KiB at a time ---> Server, on its own thread
-//!                                                     text, OpenMetrics, JSON            GET /metrics
+//!                                                     text, OpenMetrics, protobuf, JSON  GET /metrics
 //! ```
 //!
 //! - **Exporter**: definitions, an aggregator and an endpoint in one builder: [`Exporter`].
 //! - **Encoder**: turns a walk into the bytes of one format: [`encode::Encoder`].
 //! - **Names**: what a family is called in an exposition: [`name::Names`].
-//! - **Negotiation**: which format a scraper gets: [`negotiate::negotiate`].
+//! - **Negotiation**: which format a scraper gets, and names that it can read: [`negotiate::negotiate`].
+//! - **Catalogue**: the events of the program as JSON: [`catalogue::to_json`].
 //! - **Compression**: gzip for clients that take it: [`compress::Coding`].
 //! - **Server**: an HTTP endpoint over anything that can be scraped: [`serve::Server`].
 //!
@@ -33,11 +34,20 @@
 //! ```
 //!
 //! **Which thread does the work?** The endpoint's own: it walks, encodes and sends. The application needs no async
-//! runtime. To serve from a server of your own, call [`render`], or drive a [`Scrape`](telemetry_core::registry::Scrape)
-//! with an encoder step by step.
+//! runtime. To serve from a server of your own, take a `MetricsService` (feature `tower`), call [`render`], or drive a
+//! [`Scrape`](telemetry_core::registry::Scrape) with an encoder step by step.
 //!
 //! **Consistency.** What a scrape may see is said on the front page of `telemetry-core`. A response that cannot be
 //! finished is cut with a reset of the connection, so nobody takes a part of it for the whole.
+//!
+//! # Features
+//!
+//! - `gzip` (default), `zstd`: compressed bodies.
+//! - `auth`, `tls`, `web-config`: who may ask, and over what; see [`serve`].
+//! - `openmetrics2`: OpenMetrics 2.0, for scrapers that ask for that version.
+//! - `tower`: `MetricsService`, a `tower` service to be mounted in a server of the application's own.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From a walk to bytes.
 pub mod compress;
@@ -47,7 +57,11 @@ pub mod name;
 pub mod negotiate;
 mod number;
 
+// What can be emitted.
+pub mod catalogue;
+
 // From bytes to a client.
+mod about;
 mod exporter;
 mod exposed;
 mod own;
@@ -60,7 +74,11 @@ mod sources;
 pub mod fuzzing;
 
 pub use encode::Options;
-pub use exporter::{Builder, Exporter, ExporterError, render};
+pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use exporter::{MetricsBody, MetricsService};
+pub use name::Escaping;
 pub use negotiate::Format;
 
 /// The documents of the repository: what they show is compiled and run.
@@ -77,6 +95,22 @@ mod documents {
 
     #[doc = include_str!("../../docs/exposition.md")]
     mod exposition {}
+
+    #[cfg(feature = "tower")]
+    #[doc = include_str!("../../docs/http.md")]
+    mod http {}
+
+    #[doc = include_str!("../../docs/native-histograms.md")]
+    mod native_histograms {}
+
+    #[doc = include_str!("../../docs/facade.md")]
+    mod facade {}
+
+    #[doc = include_str!("../../docs/names.md")]
+    mod names {}
+
+    #[doc = include_str!("../../docs/testing.md")]
+    mod testing {}
 
     #[doc = include_str!("../../docs/endpoint.md")]
     mod endpoint {}

@@ -1,20 +1,108 @@
 //! From the name of a family to the names that an exposition gives its samples.
 //!
-//! | family | exposed |
-//! | --- | --- |
-//! | counter `http.server.request.stop.count` | `http_server_request_stop_total` |
-//! | sum `http.server.request.stop.body`, bytes | `http_server_request_stop_body_bytes_total` |
-//! | distribution `http.server.request.stop.duration`, seconds | `http_server_request_stop_duration_seconds_bucket` … |
-//! | spiral `shop.cart.checkout.items`, 60 s | `shop_cart_checkout_items_total`, `shop_cart_checkout_items_window60s` |
+//! | family | exposed | with UTF-8 names |
+//! | --- | --- | --- |
+//! | counter `shop.order.count` | `shop_order_total` | `shop.order_total` |
+//! | sum `shop.order.size`, bytes | `shop_order_size_bytes_total` | `shop.order.size_bytes_total` |
+//! | distribution `shop.order.wait`, seconds | `shop_order_wait_seconds_bucket` … | `shop.order.wait_seconds_bucket` … |
+//! | spiral `shop.order.items`, 60 s | `shop_order_items_total`, `shop_order_items_window60s` | `shop.order.items_total` … |
+//! | info `shop.build` | `shop_build_info` | `shop.build_info` |
 //!
-//! Two families may become one on this way: [`check_collisions`] finds them before they are served.
+//! Which of the two an application has is its choice, see [`Naming::utf8`]. Names are then escaped as the scraper asks, see
+//! [`Escaping`]. Two families may become one on this way: [`check_collisions`] finds them before they are served.
+
+mod collision;
+mod escaping;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use telemetry_core::family::{Family, Kind};
+
+pub(crate) use collision::Taken;
+pub use collision::{NameCollision, check_collisions};
+pub use escaping::Escaping;
+pub(crate) use escaping::{is_plain_label, is_plain_metric};
+
+/// How the names of definitions become those of an exposition: what the application wants, and what the scraper can read.
+///
+/// ```
+/// use telemetry_core::family::{Family, Kind};
+/// use telemetry_exporter::name::{Escaping, Naming};
+///
+/// let family = Family::new("http.server.errors", Kind::Counter);
+/// assert_eq!(Naming::default().names(&family).main(), "http_server_errors_total");
+///
+/// let naming = Naming::default().utf8(true);
+/// assert_eq!(naming.escaping(Escaping::AllowUtf8).names(&family).main(), "http.server.errors_total");
+/// assert_eq!(naming.escaping(Escaping::Values).names(&family).main(), "U__http_2e_server_2e_errors__total");
+/// assert_eq!(naming.names(&family).main(), "http_server_errors_total");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    utf8: bool,
+    escaping: Escaping,
+}
+
+impl Naming {
+    /// Keeps names as they are defined, dots and all, for scrapers that can read them; without it every character that is
+    /// not plain becomes `_` for every scraper.
+    #[must_use]
+    pub const fn utf8(mut self, utf8: bool) -> Self {
+        self.utf8 = utf8;
+        self
+    }
+
+    /// Escapes names in this way; `underscores` unless told.
+    #[must_use]
+    pub const fn escaping(mut self, escaping: Escaping) -> Self {
+        self.escaping = escaping;
+        self
+    }
+
+    /// Makes the names of `family`.
+    #[must_use]
+    pub fn names(self, family: &Family) -> Names {
+        Names::exposed(family, self)
+    }
+
+    /// Makes the name of a label.
+    #[must_use]
+    pub fn label(self, name: &str) -> Cow<'_, str> {
+        escape(self.given_label(name), |name| self.escaping.label(name))
+    }
+
+    fn metric(self, name: &str) -> Cow<'_, str> {
+        self.escaping.metric(name)
+    }
+
+    /// What is escaped: the name as it is, or with nothing to escape in it.
+    fn given_label(self, name: &str) -> Cow<'_, str> {
+        given(self.utf8, name, is_plain_after_label)
+    }
+
+    fn given_metric(self, name: &str) -> Cow<'_, str> {
+        given(self.utf8, name, |c| c == ':' || is_plain_after_label(c))
+    }
+}
+
+fn given(utf8: bool, name: &str, is_plain: impl Fn(char) -> bool) -> Cow<'_, str> {
+    match name {
+        _ if !utf8 || name.is_empty() => sanitized(name, is_plain),
+        // Prometheus refuses the whole scrape for it, in quotes too.
+        _ if name.contains('\0') => name.replace('\0', "_").into(),
+        _ => name.into(),
+    }
+}
+
+/// Applies `escape` to a text that may be borrowed or owned.
+fn escape<'a>(name: Cow<'a, str>, escape: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+    match name {
+        Cow::Borrowed(name) => escape(name),
+        Cow::Owned(name) => escape(&name).into_owned().into(),
+    }
+}
 
 /// The names of one family in an exposition, the same for each of its formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +115,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Makes the names of `family`.
+    /// Makes the names of `family` as they are unless the application or the scraper asks for others: see [`Naming`].
     ///
     /// ```
     /// use telemetry_core::Unit;
@@ -39,30 +127,51 @@ impl Names {
     /// ```
     #[must_use]
     pub fn new(family: &Family) -> Self {
+        Self::exposed(family, Naming::default())
+    }
+
+    fn exposed(family: &Family, naming: Naming) -> Self {
         let (kind, mut name) = (family.kind(), family.name());
         if matches!(kind, Kind::Counter | Kind::Spiral) {
             // That it is a count is what `_total` says.
             name = name.strip_suffix(".count").filter(|rest| !rest.is_empty()).unwrap_or(name);
         }
-        let mut base = metric(name).into_owned();
-        if ends_in_total(kind) && base.len() > TOTAL.len() && base.ends_with(TOTAL) {
-            base.truncate(base.len() - TOTAL.len());
+        let mut given = match kind {
+            // The name is that of a label, too.
+            Kind::StateSet => naming.given_label(name),
+            _ => naming.given_metric(name),
+        }
+        .into_owned();
+        let suffix = suffix(kind);
+        if let Some(rest) = without_segment(&given, suffix.trim_start_matches('_')) {
+            given.truncate(rest.len());
         }
 
         let mut unit = family.values_unit().map(|unit| label(unit.plural())).filter(|unit| !unit.is_empty());
-        if let Some(text) = &unit {
-            if base == **text {
-                unit = None;
-            } else if !ends_in_segment(&base, text) {
-                base.push('_');
-                base.push_str(text);
-            }
+        if let Some(text) = &unit
+            && given != **text
+            && without_segment(&given, text).is_none()
+        {
+            given.push('_');
+            given.push_str(text);
         }
 
-        let window = (kind == Kind::Spiral).then(|| match family.window_length() {
-            Some(length) => format!("{base}_window{}", Compact(length)),
-            None => format!("{base}_window"),
+        let window = (kind == Kind::Spiral).then(|| {
+            let length = family.window_length().map(|length| Compact(length).to_string()).unwrap_or_default();
+            naming.metric(&format!("{given}_window{length}")).into_owned()
         });
+        // A suffix that every sample of the family has is a part of the name, and escaped with it. The others are told
+        // apart from the name by their readers, so they stand behind it as they are.
+        given.push_str(suffix);
+        let mut base = match kind {
+            Kind::StateSet => naming.escaping.label(&given),
+            _ => naming.metric(&given),
+        }
+        .into_owned();
+        // What is escaped still ends in it: no escaping changes the last letters.
+        base.truncate(base.len() - suffix.len());
+
+        unit = unit.filter(|unit| base.strip_suffix(&**unit).is_some_and(|rest| rest.ends_with('_')));
         Self { base, unit, window, kind }
     }
 
@@ -81,13 +190,22 @@ impl Names {
     /// The name of the family's first sample; of a histogram, the name that its suffixes follow.
     #[must_use]
     pub fn main(&self) -> Cow<'_, str> {
-        if ends_in_total(self.kind) { format!("{}{TOTAL}", self.base).into() } else { self.base.as_str().into() }
+        match suffix(self.kind) {
+            "" => self.base.as_str().into(),
+            suffix => format!("{}{suffix}", self.base).into(),
+        }
     }
 
     /// The name of the gauge that shows what fell into a spiral's window.
     #[must_use]
     pub fn window(&self) -> Option<&str> {
         self.window.as_deref()
+    }
+
+    /// The label that names the state, of a state set.
+    #[must_use]
+    pub fn state_label(&self) -> Option<&str> {
+        (self.kind == Kind::StateSet).then_some(&*self.base)
     }
 
     /// Every name that the family takes in one format or another, so that no other may have it.
@@ -97,6 +215,7 @@ impl Names {
             Kind::Counter | Kind::Sum | Kind::Spiral => &["", TOTAL, "_created"],
             Kind::Distribution => &["", "_bucket", "_sum", "_count", "_created"],
             Kind::Summary => &["", "_sum", "_count", "_created"],
+            Kind::Info => &["", INFO],
             _ => &[""],
         };
         let suffixed = suffixes.iter().map(|suffix| format!("{}{suffix}", self.base));
@@ -105,25 +224,34 @@ impl Names {
 }
 
 const TOTAL: &str = "_total";
+const INFO: &str = "_info";
 
-const fn ends_in_total(kind: Kind) -> bool {
-    matches!(kind, Kind::Counter | Kind::Sum | Kind::Spiral)
+/// What the names of all samples of such a family end in.
+const fn suffix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter | Kind::Sum | Kind::Spiral => TOTAL,
+        Kind::Info => INFO,
+        _ => "",
+    }
 }
 
-fn ends_in_segment(name: &str, segment: &str) -> bool {
-    name.strip_suffix(segment).is_some_and(|rest| rest.ends_with('_'))
+/// What stands before the last segment of `name` and its separator, if that is `segment`.
+fn without_segment<'a>(name: &'a str, segment: &str) -> Option<&'a str> {
+    let rest = name.strip_suffix(segment).filter(|_| !segment.is_empty())?;
+    let separator = rest.chars().next_back().filter(|c| !c.is_ascii_alphanumeric() && *c != ':')?;
+    Some(&rest[..rest.len() - separator.len_utf8()]).filter(|rest| !rest.is_empty())
 }
 
-/// The name of a label as an exposition writes it: what is neither a letter, a digit nor `_` becomes `_`, and a leading
-/// digit gets one before it.
+/// The name of a label as an exposition writes it unless UTF-8 names are asked for: what is neither a letter, a digit nor
+/// `_` becomes `_`, and a leading digit gets one before it.
 #[must_use]
 pub fn label(name: &str) -> Cow<'_, str> {
-    sanitized(name, |c| c == '_' || c.is_ascii_alphanumeric())
+    sanitized(name, is_plain_after_label)
 }
 
-/// The same for the name of a metric, which may have `:` in it.
-fn metric(name: &str) -> Cow<'_, str> {
-    sanitized(name, |c| c == '_' || c == ':' || c.is_ascii_alphanumeric())
+/// Whether a character behind the first is plain in the name of a label.
+fn is_plain_after_label(c: char) -> bool {
+    c == '_' || c.is_ascii_alphanumeric()
 }
 
 fn sanitized(name: &str, is_legal: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -146,124 +274,5 @@ impl fmt::Display for Compact {
             .find(|(size, _)| nanos.is_multiple_of(*size))
             .unwrap_or((1, "ns"));
         write!(f, "{}{unit}", nanos / size)
-    }
-}
-
-/// Two families, or two labels of one, that an exposition can't tell apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NameCollision {
-    /// Two families take one name.
-    Families {
-        /// The name and the kind of the one that came first.
-        first: (String, Kind),
-        /// The name and the kind of the other.
-        second: (String, Kind),
-        /// The name that both take.
-        exposed: String,
-    },
-    /// Two labels of one family become one.
-    Labels {
-        /// The family's name.
-        family: String,
-        /// The label that stands first.
-        first: String,
-        /// The other.
-        second: String,
-        /// The name that both become.
-        exposed: String,
-    },
-}
-
-impl fmt::Display for NameCollision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Families { first, second, exposed } if first == second => write!(
-                f,
-                "the {} {:?} is defined twice, and both would be exposed as {exposed:?}: remove one, or give it another name",
-                first.1.name(),
-                first.0,
-            ),
-            Self::Families { first, second, exposed } => write!(
-                f,
-                "the {} {:?} and the {} {:?} would both be exposed as {exposed:?}: give one of them another name",
-                first.1.name(),
-                first.0,
-                second.1.name(),
-                second.0,
-            ),
-            Self::Labels { family, first, second, exposed } => write!(
-                f,
-                "the labels {first:?} and {second:?} of {family:?} would both be exposed as {exposed:?}: rename one of them",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for NameCollision {}
-
-/// Checks that no two of `families` take the same name, and no two labels of one.
-///
-/// # Errors
-///
-/// [`NameCollision`], which names both.
-///
-/// ```
-/// use telemetry_core::family::{Family, Kind};
-/// use telemetry_exporter::name::check_collisions;
-///
-/// let families = [Family::new("jobs.done", Kind::LastValue), Family::new("jobs_done", Kind::LastValue)];
-/// assert_eq!(
-///     check_collisions(&families).unwrap_err().to_string(),
-///     "the last_value \"jobs.done\" and the last_value \"jobs_done\" would both be exposed as \"jobs_done\": give one of them another name",
-/// );
-/// ```
-pub fn check_collisions<'a>(families: impl IntoIterator<Item = &'a Family>) -> Result<(), NameCollision> {
-    let mut taken = Taken::default();
-    for family in families {
-        check_labels(family)?;
-        taken.take(family, &Names::new(family))?;
-    }
-    Ok(())
-}
-
-fn check_labels(family: &Family) -> Result<(), NameCollision> {
-    let mut seen = HashMap::new();
-    for name in family.label_names() {
-        if let Some(first) = seen.insert(label(name), name) {
-            return Err(NameCollision::Labels {
-                family: family.name().to_owned(),
-                first: first.to_string(),
-                second: name.to_string(),
-                exposed: label(name).into_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The names that families took so far.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    families: Vec<(String, Kind)>,
-    // By name, the index of the family that took it.
-    by_name: HashMap<String, usize>,
-}
-
-impl Taken {
-    /// Takes the names of `family`, or none of them if another has one.
-    pub(crate) fn take(&mut self, family: &Family, names: &Names) -> Result<(), NameCollision> {
-        let occupied = names.occupied();
-        if let Some((exposed, first)) = occupied.iter().find_map(|name| Some((name, *self.by_name.get(name)?))) {
-            return Err(NameCollision::Families {
-                first: self.families[first].clone(),
-                second: (family.name().to_owned(), family.kind()),
-                exposed: exposed.clone(),
-            });
-        }
-        let index = self.families.len();
-        self.families.push((family.name().to_owned(), family.kind()));
-        self.by_name.extend(occupied.into_iter().map(|name| (name, index)));
-        Ok(())
     }
 }

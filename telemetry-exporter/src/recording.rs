@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use telemetry_core::family::Family;
 use telemetry_core::scrape::{
-    ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, SummarySample, Total, Visit,
+    ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, States, SummarySample, Total, Visit,
 };
 
 /// How many series one step of a replay shows at the most.
@@ -38,6 +38,9 @@ enum Kept {
     Histogram(Box<Histogram>),
     Summary { count: u64, sum: f64, quantiles: Box<[(f64, f64)]> },
     Spiral(SpiralSample),
+    Info,
+    // The names of the states and whether each holds; their texts lie here, since they are few.
+    States(Box<[(Box<str>, bool)]>),
 }
 
 #[derive(Debug)]
@@ -79,11 +82,14 @@ impl Kept {
                 Self::Summary { count: summary.count, sum: summary.sum, quantiles: summary.quantiles.into() }
             }
             Sample::Spiral(spiral) => Self::Spiral(*spiral),
+            Sample::Info => Self::Info,
+            Sample::States(states) => Self::States(states.iter().map(|(state, holds)| (state.into(), holds)).collect()),
             _ => return None,
         })
     }
 
-    fn lend(&self) -> Sample<'_> {
+    /// The sample, with room for states of which it lends the names.
+    fn lend<'a>(&'a self, room: &'a mut Vec<(&'a str, bool)>) -> Sample<'a> {
         match self {
             Self::Total(total) => Sample::Total(*total),
             Self::Gauge(value) => Sample::Gauge(*value),
@@ -103,6 +109,11 @@ impl Kept {
                 Sample::Summary(SummarySample { count: *count, sum: *sum, quantiles })
             }
             Self::Spiral(spiral) => Sample::Spiral(*spiral),
+            Self::Info => Sample::Info,
+            Self::States(states) => {
+                room.extend(states.iter().map(|(state, holds)| (&**state, *holds)));
+                Sample::States(States::from_pairs(room))
+            }
         }
     }
 }
@@ -125,8 +136,8 @@ impl Recording {
                     let texts = self.labels[labels.clone()].iter();
                     pairs.clear();
                     pairs.extend(texts.map(|(name, value)| (&self.texts[name.clone()], &self.texts[value.clone()])));
-                    let labels = Labels::from_pairs(&pairs);
-                    visitor.series(&Series { labels, created: *created, sample: sample.lend() });
+                    let (labels, mut room) = (Labels::from_pairs(&pairs), Vec::new());
+                    visitor.series(&Series { labels, created: *created, sample: sample.lend(&mut room) });
                 }
             }
         }
@@ -196,6 +207,8 @@ mod tests {
             ),
             (Kind::Summary, Sample::Summary(SummarySample { count: 2, sum: 3.0, quantiles: &[(0.5, 1.0)] })),
             (Kind::Spiral, Sample::Spiral(SpiralSample { count: 7, one: 5 })),
+            (Kind::Info, Sample::Info),
+            (Kind::StateSet, Sample::States(States::from_pairs(&[("up", true), ("\"", false)]))),
         ];
         for (number, (kind, sample)) in samples.into_iter().enumerate() {
             visitor.family(&Family::new(format!("recorded.{number}"), kind).description("Said.").labels(["a", "b"]));

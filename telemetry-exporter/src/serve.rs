@@ -17,6 +17,7 @@
 //! | --- | --- |
 //! | `/metrics` | the exposition, in the format that was negotiated |
 //! | `/metrics.json` | the same as JSON |
+//! | `/events` | the catalogue of events, if it is [asked for](Builder::events) |
 //! | `/-/healthy` | `ok` |
 //! | `/` | a page that links to the others |
 //!
@@ -190,13 +191,15 @@ pub struct Scrape<'a> {
     pub time: Duration,
 }
 
-/// The two ways to read the metrics.
+/// What can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// `/metrics`: a format that Prometheus takes.
     Metrics,
     /// `/metrics.json`.
     Json,
+    /// `/events`: what can be emitted, as JSON. Asked for only where [`Builder::events`] says so.
+    Events,
 }
 
 /// The body of one scrape, made as it is sent.
@@ -246,6 +249,7 @@ pub struct Builder {
     address: Address,
     limits: Limits,
     title: String,
+    events: bool,
     codings: Vec<Coding>,
     figures: Arc<Figures>,
     guard: guard::Definition,
@@ -265,6 +269,12 @@ impl Builder {
     /// What the landing page is headed with; the name of the application, say.
     pub fn title(self, title: impl Into<String>) -> Self {
         Self { title: title.into(), ..self }
+    }
+
+    /// Whether there is an `/events`, whose requests the exposition gets as [`Target::Events`]; off unless told, since it
+    /// shows what the program is made of.
+    pub fn events(self, events: bool) -> Self {
+        Self { events, ..self }
     }
 
     /// How bodies may be compressed for clients that ask for it, the coding to be preferred first; [`Coding::ALL`] unless
@@ -328,7 +338,8 @@ impl Builder {
         };
         let address = listeners.local_addr().map_err(|source| ServeError::Runtime { source })?;
         let path = listeners.local_path().map(Path::to_owned);
-        let site = route::Site::new(Box::new(exposition), &self.title, self.limits, self.codings, self.figures);
+        let pages = route::Pages { title: &self.title, events: self.events };
+        let site = route::Site::new(Box::new(exposition), pages, self.limits, self.codings, self.figures);
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -389,6 +400,7 @@ impl Server {
             address: Address::DEFAULT,
             limits: Limits::default(),
             title: "telemetry".to_owned(),
+            events: false,
             codings: Coding::ALL.to_vec(),
             figures: Arc::default(),
             guard: guard::Definition::default(),

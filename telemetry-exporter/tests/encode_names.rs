@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use telemetry_core::Unit;
 use telemetry_core::family::{Family, Kind};
-use telemetry_exporter::name::{NameCollision, Names, check_collisions, label};
+use telemetry_exporter::name::{Escaping, NameCollision, Names, Naming, check_collisions, label};
 
 fn main_name(name: &str, kind: Kind, unit: Option<Unit>) -> String {
     Names::new(&Family::new(name, kind).unit(unit)).main().into_owned()
@@ -75,6 +75,126 @@ fn illegal_characters_become_underscores() {
     assert_eq!(label("route"), "route");
 }
 
+/// V4: the reference client's escapings, byte for byte.
+#[test]
+fn names_are_escaped_as_by_the_reference_client() {
+    for (name, underscores, dots, values) in [
+        ("http.status:sum", "http_status:sum", "http_dot_status:sum", "U__http_2e_status:sum"),
+        ("my_metric", "my_metric", "my__metric", "my_metric"),
+        ("a.b_c", "a_b_c", "a_dot_b__c", "U__a_2e_b__c"),
+        ("0foo", "_foo", "__foo", "U___30_foo"),
+        ("métrica", "m_trica", "m__trica", "U__m_e9_trica"),
+        ("label with 😱", "label_with__", "label__with____", "U__label_20_with_20__1f631_"),
+        ("", "", "", ""),
+    ] {
+        assert_eq!(Escaping::AllowUtf8.metric(name), name);
+        assert_eq!(Escaping::Underscores.metric(name), underscores);
+        assert_eq!(Escaping::Dots.metric(name), dots);
+        assert_eq!(Escaping::Values.metric(name), values);
+    }
+    // In the name of a label `:` is no plain character.
+    for (escaping, escaped) in
+        [(Escaping::Underscores, "a_b"), (Escaping::Dots, "a__b"), (Escaping::Values, "U__a_3a_b")]
+    {
+        assert_eq!(escaping.label("a:b"), escaped);
+    }
+}
+
+/// V4: what becomes of a name with its suffixes, for an application that keeps UTF-8 names and for one that doesn't.
+#[test]
+fn suffixes_are_escaped_with_the_names_that_they_end() {
+    use Kind::{Counter, Distribution, Info, LastValue, StateSet, Sum};
+    let (utf8, plain) = (Naming::default().utf8(true), Naming::default());
+    let byte = Some(Unit::Byte);
+    for (naming, kind, unit, [allow, underscores, dots, values]) in [
+        (utf8, Counter, None, ["a.b_total", "a_b_total", "a_dot_b__total", "U__a_2e_b__total"]),
+        (utf8, Sum, byte, ["a.b_bytes_total", "a_b_bytes_total", "a_dot_b__bytes__total", "U__a_2e_b__bytes__total"]),
+        (utf8, LastValue, byte, ["a.b_bytes", "a_b_bytes", "a_dot_b__bytes", "U__a_2e_b__bytes"]),
+        (utf8, Distribution, None, ["a.b", "a_b", "a_dot_b", "U__a_2e_b"]),
+        (utf8, Info, None, ["a.b_info", "a_b_info", "a_dot_b__info", "U__a_2e_b__info"]),
+        (utf8, StateSet, None, ["a.b", "a_b", "a_dot_b", "U__a_2e_b"]),
+        (plain, Counter, None, ["a_b_total", "a_b_total", "a__b__total", "a_b_total"]),
+        (plain, StateSet, None, ["a_b", "a_b", "a__b", "a_b"]),
+    ] {
+        let family = Family::new("a.b", kind).unit(unit);
+        for (escaping, main) in [
+            (Escaping::AllowUtf8, allow),
+            (Escaping::Underscores, underscores),
+            (Escaping::Dots, dots),
+            (Escaping::Values, values),
+        ] {
+            let names = naming.escaping(escaping).names(&family);
+            assert_eq!(names.main(), main, "{kind:?} {escaping:?}");
+            assert!(main.starts_with(names.base()));
+            assert_eq!(names.state_label(), (kind == StateSet).then_some(main));
+            // A unit is stated where the name of the family ends in it, which is what readers check.
+            assert_eq!(names.unit().is_some(), names.base().ends_with("_bytes"), "{kind:?} {escaping:?}");
+        }
+    }
+}
+
+/// V4: who keeps UTF-8 names changes nothing for a scraper that can't read them; so one may be switched at a time.
+#[test]
+fn a_scraper_that_asks_for_underscores_gets_what_it_always_got() {
+    use Kind::{Counter, Distribution, Info, LastValue, Spiral, Sum};
+    for name in ["a.b", "a.count", "a.b.count", "a.b.total", "a.b.bytes", "a.b.bytes.total", "total", "a.info", "é"] {
+        for kind in [Counter, Sum, LastValue, Distribution, Spiral, Info] {
+            for unit in [None, Some(Unit::Byte), Some(Unit::Other("items/s"))] {
+                let family = Family::new(name, kind).unit(unit).window(Duration::from_secs(60));
+                assert_eq!(Naming::default().utf8(true).names(&family), Names::new(&family), "{name} {kind:?}");
+            }
+        }
+    }
+    assert_eq!(Naming::default().utf8(true).label("http.status"), label("http.status"));
+}
+
+/// V4: names that stay apart as they are, and meet for a scraper that asks for them otherwise.
+#[test]
+fn families_that_become_one_under_an_escaping_are_refused() {
+    use Kind::{Counter, Distribution, LastValue};
+    let utf8 = Naming::default().utf8(true);
+    for (first, second, exposed, escaping) in [
+        (Family::new("a.b", LastValue), Family::new("a_b", LastValue), "a_b", "underscores"),
+        (Family::new("aéb", LastValue), Family::new("aüb", LastValue), "a_b", "underscores"),
+        (Family::new("a.é", LastValue), Family::new("a._", LastValue), "a__", "underscores"),
+        (Family::new("a.b_sum", LastValue), Family::new("a_b", Distribution), "a_b_sum", "underscores"),
+        (Family::new("a.b", Counter), Family::new("a_b_total", LastValue), "a_b_total", "underscores"),
+        (Family::new("a.b", LastValue), Family::new("U__a_2e_b", LastValue), "U__a_2e_b", "values"),
+        (Family::new("1_a", LastValue), Family::new("éa_", LastValue), "__a", "none"),
+    ] {
+        let checked = utf8.check_collisions([&first, &second]);
+        if escaping == "none" {
+            checked.unwrap();
+            continue;
+        }
+        let error = checked.unwrap_err();
+        let NameCollision::Families { exposed: name, escaping: scheme, .. } = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), scheme.unwrap().name()), (exposed, escaping));
+        for word in [first.name(), second.name(), exposed, escaping, "another name"] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+    // They meet under each escaping: nothing is to be said of one.
+    let error = utf8.check_collisions(&[Family::new("a", LastValue), Family::new("a", Distribution)]).unwrap_err();
+    assert!(!error.to_string().contains("escaped"), "{error}");
+}
+
+/// V4: the same of labels, and of the label that names a state.
+#[test]
+fn labels_that_become_one_under_an_escaping_are_refused() {
+    let utf8 = Naming::default().utf8(true);
+    let family = Family::new("x", Kind::LastValue).labels(["a.b", "c", "a_b"]);
+    assert_eq!(
+        utf8.check_collisions([&family]).unwrap_err().to_string(),
+        "the labels \"a.b\" and \"a_b\" of \"x\" would both be exposed as \"a_b\" to a scraper that asks for names \
+         escaped as \"underscores\": rename one of them"
+    );
+    let family = Family::new("pool.state", Kind::StateSet).labels(["pool.state"]);
+    assert!(matches!(utf8.check_collisions([&family]), Err(NameCollision::Labels { escaping: None, .. })));
+    let family = Family::new("pool.state", Kind::StateSet).labels(["pool_state"]);
+    assert!(matches!(utf8.check_collisions([&family]), Err(NameCollision::Labels { escaping: Some(_), .. })));
+}
+
 /// The gauge of a spiral names its window: in seconds when they are whole, else in the largest unit that fits.
 #[test]
 fn a_spiral_names_its_window() {
@@ -102,6 +222,8 @@ fn a_family_occupies_all_names_of_its_samples() {
     assert_eq!(occupied(Kind::Distribution), ["x", "x_bucket", "x_sum", "x_count", "x_created"]);
     assert_eq!(occupied(Kind::Summary), ["x", "x_sum", "x_count", "x_created"]);
     assert_eq!(occupied(Kind::Spiral), ["x", "x_total", "x_created", "x_window1s"]);
+    assert_eq!(occupied(Kind::Info), ["x", "x_info"]);
+    assert_eq!(occupied(Kind::StateSet), ["x"]);
 }
 
 /// V4: two families that become one are refused, and the error names both and the name that they share.
@@ -123,7 +245,7 @@ fn families_that_become_one_are_refused() {
         (Family::new("a", Spiral).window(minute), Family::new("a", Spiral).window(2 * minute), "a"),
     ] {
         let error = check_collisions([&first, &Family::new("other", LastValue), &second]).unwrap_err();
-        let NameCollision::Families { first: one, second: other, exposed: name } = &error else {
+        let NameCollision::Families { first: one, second: other, exposed: name, .. } = &error else {
             panic!("{error}");
         };
         assert_eq!(*one, (first.name().to_owned(), first.kind()));

@@ -4,9 +4,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use telemetry_core::Registry;
-use telemetry_core::instrument::{Counter, Histogram};
+use telemetry_core::instrument::{Buckets, Counter, Exponential, Histogram};
 use telemetry_core::metric::{counter, distribution};
-use telemetry_exporter::encode::{CHUNK, Encoder, OpenMetrics, Prometheus, Text};
+use telemetry_exporter::encode::{CHUNK, Encoder, OpenMetrics, Prometheus, Protobuf, Text};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -59,10 +59,13 @@ fn registry(series: u32) -> Registry {
     let requests = counter("requests").tags(["method", "path", "status"]).limit(series);
     let requests = registry.register::<Counter>(requests).unwrap();
     let sizes = registry.register::<Histogram>(distribution("sizes").tags(["path"]).limit(series)).unwrap();
+    let times = distribution("times").buckets(Buckets::latency()).exponential(Exponential::default());
+    let times = registry.register::<Histogram>(times.tags(["path"]).limit(series)).unwrap();
     for n in 0..series {
         let path = format!("/resource/{n}");
         requests.with(["GET", &path, "200"]).unwrap().add(u64::from(n));
         sizes.with([path.as_str()]).unwrap().record(f64::from(n));
+        times.with([path.as_str()]).unwrap().record(f64::from(n));
     }
     registry
 }
@@ -72,9 +75,12 @@ fn a_scrape_allocates_for_no_series() {
     let (few, many) = (registry(500), registry(20_000));
     let text = || Text::<Prometheus>::new();
     let openmetrics = || Text::<OpenMetrics>::new();
-    for (of_few, of_many) in
-        [(scrape(&few, text()), scrape(&many, text())), (scrape(&few, openmetrics()), scrape(&many, openmetrics()))]
-    {
+    let protobuf = || Protobuf::new();
+    for (of_few, of_many) in [
+        (scrape(&few, text()), scrape(&many, text())),
+        (scrape(&few, openmetrics()), scrape(&many, openmetrics())),
+        (scrape(&few, protobuf()), scrape(&many, protobuf())),
+    ] {
         let (few, many) = (of_few.0, of_many.0);
         assert!(many <= few + 16, "{few} allocations for 500 series, {many} for 20,000");
         assert!(of_many.1 <= 8 * CHUNK, "the buffer grew to {} bytes", of_many.1);

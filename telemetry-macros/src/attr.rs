@@ -29,16 +29,26 @@ impl Errors {
 
 /// The first paragraph of the doc comment, on one line.
 pub(crate) fn description(attributes: &[Attribute]) -> String {
-    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+    let text = documentation(attributes);
+    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The whole doc comment, without what it is indented by and without empty lines around it.
+pub(crate) fn documentation(attributes: &[Attribute]) -> String {
+    let texts = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
             _ => None,
         },
         _ => None,
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let paragraph = text.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
-    paragraph.collect::<Vec<_>>().join(" ")
+    let text = texts.collect::<Vec<_>>().join("\n");
+    let is_blank = |line: &&str| line.trim().is_empty();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let indented = text.lines().filter(|line| !is_blank(line)).map(indent).min().unwrap_or(0);
+    let lines = text.lines().map(|line| line.get(indented..).unwrap_or_default().trim_end());
+    let lines: Vec<&str> = lines.skip_while(is_blank).collect();
+    lines.join("\n").trim_end().to_owned()
 }
 
 /// Reads `#[name]` or `#[name(..)]`, giving each key to `read`.
@@ -62,4 +72,39 @@ pub(crate) fn read_text(meta: &ParseNestedMeta<'_>, into: &mut Option<LitStr>) -
     }
     *into = Some(text);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::{DeriveInput, parse_quote};
+
+    use super::*;
+
+    #[test]
+    fn a_doc_comment_is_kept_whole_and_its_first_paragraph_is_the_description() {
+        let input: DeriveInput = parse_quote! {
+            ///
+            /// A cart
+            /// was paid.
+            ///
+            /// - an indented
+            ///   list
+            ///
+            struct Paid;
+        };
+        assert_eq!(documentation(&input.attrs), "A cart\nwas paid.\n\n- an indented\n  list");
+        assert_eq!(description(&input.attrs), "A cart was paid.");
+        let block: DeriveInput = parse_quote! {
+            /** A cart.
+
+            More.
+            */
+            struct Paid;
+        };
+        assert_eq!(description(&block.attrs), "A cart.");
+        let none: DeriveInput = parse_quote!(
+            struct Paid;
+        );
+        assert_eq!((documentation(&none.attrs), description(&none.attrs)), (String::new(), String::new()));
+    }
 }

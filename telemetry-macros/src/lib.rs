@@ -92,8 +92,8 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 /// ```
 ///
 /// `rename_all` is one of `snake_case`, `kebab-case`, `SCREAMING_SNAKE_CASE`, `lowercase` and `PascalCase`. As all
-/// values are known beforehand, metrics over such tags show their series before the first event, and find them by index
-/// rather than by hash.
+/// values are known beforehand, metrics over typed events with such tags find their series by position rather than by hash,
+/// and the catalogue of events lists them.
 #[proc_macro_derive(TagValue, attributes(tag))]
 pub fn derive_tag_value(input: TokenStream) -> TokenStream {
     tag_value::derive(&parse_macro_input!(input as DeriveInput)).into()

@@ -4,12 +4,26 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// `prometheus`, the server.
 #[must_use]
 pub fn prometheus() -> Option<Command> {
     program("prometheus")
+}
+
+/// `prometheus` from 3.0 on, the first that reads UTF-8 names: in the folder that `TELEMETRY_PROMETHEUS_3` names.
+///
+/// Not every system has a package of it, so its lack is told, and never a failure.
+#[must_use]
+pub fn prometheus_3() -> Option<Command> {
+    let path = std::env::var_os("TELEMETRY_PROMETHEUS_3").map(|folder| Path::new(&folder).join("prometheus"));
+    if let Some(path) = path.filter(|path| silent(Command::new(path).arg("--version"))) {
+        return Some(Command::new(path));
+    }
+    skipped("prometheus 3", "name the folder that holds it in TELEMETRY_PROMETHEUS_3");
+    None
 }
 
 /// `promtool`, which checks what Prometheus would scrape.
@@ -71,8 +85,39 @@ fn silent(command: &mut Command) -> bool {
 pub fn missing(what: &str, remedy: &str) {
     let is_required = std::env::var_os("TELEMETRY_REQUIRE_PEERS").is_some_and(|value| value == "1");
     assert!(!is_required, "{what} is not found, and TELEMETRY_REQUIRE_PEERS=1; {remedy}, or run ci/peers");
+    skipped(what, remedy);
+}
+
+fn skipped(what: &str, remedy: &str) {
     // Past the capture of the test harness, which only takes what `eprint!` writes.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is not found; {remedy}, or run ci/peers");
+}
+
+/// What `prometheus_client` makes of many bodies, in one run of it. `bodies` is a JSON array of pairs: whether the strict
+/// reader of OpenMetrics is to read it, and the body. The answer is a JSON array with, for each, a text that says why it is
+/// refused, or an array of families: `[type, help, [[name, {label: value}, value as a Python repr]]]`. `None` if it is
+/// missing.
+///
+/// # Panics
+///
+/// When it can't be run.
+#[must_use]
+pub fn families_as_json(bodies: &str) -> Option<String> {
+    let script = "\
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
+from prometheus_client.parser import text_string_to_metric_families as lax
+def read(is_strict, body):
+    try:
+        families = (strict if is_strict else lax)(body)
+        return [[f.type, f.documentation, [[s.name, s.labels, repr(s.value)] for s in f.samples]] for f in families]
+    except Exception as error:
+        return repr(error)
+print(json.dumps([read(*pair) for pair in json.loads(sys.stdin.buffer.read())]))
+";
+    let output = answer(python()?.args(["-c", script]), bodies);
+    assert!(output.status.success(), "prometheus_client: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("JSON is UTF-8"))
 }
 
 /// What a program answers to `input`.

@@ -9,7 +9,7 @@ use telemetry_core::instrument::{Buckets, Counter, Gauge, Histogram, Spiral};
 use telemetry_core::lane::Lane;
 use telemetry_core::metric::{Metric, counter, distribution, last_value, spiral};
 use telemetry_core::{Event, Registry, Unit, detach, emit, span};
-use telemetry_exporter::render;
+use telemetry_exporter::{render, render_bytes};
 
 use crate::case::{Case, Counted, Format, Setup, StoreSetup, each, exposed, stored};
 use crate::implementation::{Implementation, Kind};
@@ -51,6 +51,12 @@ impl Attached {
     #[must_use]
     pub fn rendered(&self, format: telemetry_exporter::Format) -> String {
         render(&self.registry, format)
+    }
+
+    /// What a scraper is shown, in any format.
+    #[must_use]
+    pub fn rendered_bytes(&self, format: telemetry_exporter::Format) -> Vec<u8> {
+        render_bytes(&self.registry, format)
     }
 }
 

@@ -99,22 +99,41 @@ pub(super) fn record_all(
         if recorded & step.counted_by != 0 {
             continue;
         }
-        if let ValueSource::CountOne(offset) = step.value {
-            cells.add(offset, 1);
-            continue;
-        }
-        let computed = computed.get(at).copied().flatten();
-        if step.record(shard, cells, event, computed, moment) {
+        let taken = match &step.value {
+            ValueSource::CountOne(offset) => {
+                cells.add(*offset, 1);
+                continue;
+            }
+            ValueSource::At(position, scale) => step.record_measured(shard, cells, event, *position, scale, moment),
+            _ => step.record_rarer(shard, cells, event, computed.get(at).copied().flatten(), moment),
+        };
+        if taken {
             recorded |= step.bit;
         }
     }
 }
 
 impl Step {
-    /// Gives the metric its value; false if it has none, or can't take it, which is counted.
+    /// Gives the metric a measurement of the event; false if there is none, or it can't be taken, which is counted.
     // A function of its own: see `Projection::known`.
     #[inline(never)]
-    fn record(
+    fn record_measured(
+        &self,
+        shard: &Shard,
+        cells: RowCells<'_>,
+        event: &Event<'_>,
+        position: usize,
+        scale: &Scale,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let Some(number) = event.measurement_at(position) else { return self.miss(shard) };
+        let taken = scale.apply(number).is_some_and(|value| self.metric.instrument().record(cells, value, moment));
+        taken || self.reject(shard)
+    }
+
+    /// Gives the metric its value, where that is none of the event's measurements.
+    #[inline(never)]
+    fn record_rarer(
         &self,
         shard: &Shard,
         cells: RowCells<'_>,
@@ -123,22 +142,27 @@ impl Step {
         moment: &Moment<'_>,
     ) -> bool {
         let (number, scale) = match &self.value {
-            ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
             ValueSource::One | ValueSource::CountOne(_) => (Some(Number::U64(1)), self.metric.own_scale()),
             ValueSource::OneIf(position) => {
                 (event.measurement_at(*position).map(|_| Number::U64(1)), self.metric.own_scale())
             }
+            ValueSource::At(position, scale) => (event.measurement_at(*position), scale),
             ValueSource::Computed(_, scale) => (computed, scale),
         };
-        let Some(number) = number else {
-            self.metric.miss(shard);
-            return false;
-        };
-        let instrument = self.metric.instrument();
-        let taken = scale.apply(number).is_some_and(|value| instrument.record(cells, value, moment));
-        if !taken {
-            self.metric.reject(shard);
-        }
-        taken
+        let Some(number) = number else { return self.miss(shard) };
+        let taken = scale.apply(number).is_some_and(|value| self.metric.instrument().record(cells, value, moment));
+        taken || self.reject(shard)
+    }
+
+    #[cold]
+    fn miss(&self, shard: &Shard) -> bool {
+        self.metric.miss(shard);
+        false
+    }
+
+    #[cold]
+    fn reject(&self, shard: &Shard) -> bool {
+        self.metric.reject(shard);
+        false
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Reader {
     // The first cell of the page at hand in each shard that has it.
     cells: Vec<*const AtomicU64>,
     baseline: Option<Arc<Baseline>>,
+    // What is read is kept here, before anything is taken off.
+    noted: Option<Baseline>,
+    // Whether neither of the two is there.
+    is_plain: bool,
 }
 
 /// What the cells of a series had counted when it was set back to zero: it is taken off what is read later.
@@ -38,6 +42,13 @@ impl Baseline {
         }
     }
 
+    /// Forgets some cells, which are about to be given back.
+    pub(crate) fn forget(&mut self, cells: Range<u32>) {
+        for cell in cells {
+            self.cells.remove(&cell);
+        }
+    }
+
     /// Takes the count of a window's slot.
     pub(crate) fn take_slot(&mut self, cell: u32, epoch: u64, count: u64) {
         self.slots.insert(cell, (epoch, count));
@@ -52,7 +63,7 @@ impl Baseline {
 
 impl Reader {
     pub(crate) fn new() -> Self {
-        Self { space: space(), page: u32::MAX, cells: Vec::new(), baseline: None }
+        Self { space: space(), page: u32::MAX, cells: Vec::new(), baseline: None, noted: None, is_plain: true }
     }
 
     /// Forgets pages, so that those of shards that are newer are found: at each step of a walk.
@@ -77,12 +88,34 @@ impl Reader {
     /// From now on takes off what a series had when it was set back.
     pub(crate) fn take_off(&mut self, baseline: Option<Arc<Baseline>>) {
         self.baseline = baseline;
+        self.is_plain = self.baseline.is_none() && self.noted.is_none();
+    }
+
+    /// From now on notes what is read.
+    pub(crate) fn note(&mut self) {
+        self.noted = Some(Baseline::default());
+        self.is_plain = false;
+    }
+
+    /// Ends noting, and gives what was read: taken off later, it leaves what was added since.
+    pub(crate) fn noted(&mut self) -> Baseline {
+        let noted = self.noted.take().unwrap_or_default();
+        self.is_plain = self.baseline.is_none();
+        noted
     }
 
     /// The sum of one cell.
     #[inline]
     pub(crate) fn whole(&mut self, cell: u32) -> u64 {
         let sum = self.fold(cell, 0, u64::wrapping_add);
+        if self.is_plain { sum } else { self.whole_less(cell, sum) }
+    }
+
+    #[cold]
+    fn whole_less(&mut self, cell: u32, sum: u64) -> u64 {
+        if let Some(noted) = &mut self.noted {
+            noted.cells.insert(cell, (sum, 0.0));
+        }
         match self.baseline.as_ref().and_then(|baseline| baseline.cells.get(&cell)) {
             None => sum,
             Some((before, _)) => sum.wrapping_sub(*before),
@@ -93,6 +126,14 @@ impl Reader {
     #[inline]
     pub(crate) fn float(&mut self, cell: u32) -> f64 {
         let sum = self.fold(cell, 0.0, |sum, bits| sum + f64::from_bits(bits));
+        if self.is_plain { sum } else { self.float_less(cell, sum) }
+    }
+
+    #[cold]
+    fn float_less(&mut self, cell: u32, sum: f64) -> f64 {
+        if let Some(noted) = &mut self.noted {
+            noted.cells.insert(cell, (0, sum));
+        }
         match self.baseline.as_ref().and_then(|baseline| baseline.cells.get(&cell)) {
             None => sum,
             Some((_, before)) => sum - before,

@@ -9,7 +9,7 @@ use crate::registry::{Handle, sealed};
 use crate::series::Held;
 use crate::value::{Measurement, Number};
 
-use super::{Instrument, Moment};
+use super::{Instrument, Moment, counter};
 
 /// What all handles hold.
 #[derive(Debug)]
@@ -45,6 +45,12 @@ impl Place {
     }
 }
 
+/// Any handle.
+#[cfg(feature = "metrics")]
+pub(crate) trait Keeps: Send + Sync {
+    fn kept(&self) -> &Kept;
+}
+
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident: $kind:ident) => {
         $(#[$doc])*
@@ -63,6 +69,13 @@ macro_rules! handle {
 
             fn from_kept(kept: sealed::Kept) -> Self {
                 Self { place: Place::of(&kept.0.held), kept: kept.0 }
+            }
+        }
+
+        #[cfg(feature = "metrics")]
+        impl Keeps for $name {
+            fn kept(&self) -> &Kept {
+                &self.kept
             }
         }
 
@@ -100,6 +113,26 @@ impl Counter {
     pub fn add(&self, n: u64) {
         // The row holds the touch cell, if there is one, and then the counter's only cell.
         self.place.cells().add(u32::from(self.place.touched), n);
+    }
+
+    /// Counts up to `total`, for a count that is kept elsewhere; nothing if the counter has come that far.
+    ///
+    /// ```
+    /// use telemetry_core::Registry;
+    /// use telemetry_core::instrument::Counter;
+    /// use telemetry_core::metric::counter;
+    ///
+    /// let registry = Registry::new();
+    /// let faults = registry.register::<Counter>(counter("process.page_faults"))?.single()?;
+    /// for total in [7, 12, 11] {
+    ///     faults.raise_to(total);
+    /// }
+    /// assert_eq!(registry.snapshot().total("process.page_faults", &[]), Some(12.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn raise_to(&self, total: u64) {
+        let cells = self.place.cells();
+        counter::raise(cells.first + u32::from(self.place.touched), total);
     }
 }
 
@@ -176,6 +209,15 @@ impl Histogram {
         }
     }
 
+    /// Records a value `n` times at once.
+    pub fn record_many(&self, value: impl Measurement, n: u64) {
+        let Instrument::Distribution(histogram) = self.kept.metric.instrument() else { return };
+        let value = value.number().and_then(|number| self.kept.metric.own_scale().apply(number));
+        if !value.is_some_and(|value| histogram.record_many(self.place.cells(), value, n)) {
+            self.kept.metric.reject(cells::local());
+        }
+    }
+
     /// Runs `body` and records how long it took; nothing is recorded if it panics.
     pub fn time<R>(&self, body: impl FnOnce() -> R) -> R {
         let start = std::time::Instant::now();
@@ -196,6 +238,16 @@ impl Summary {
     pub fn record(&self, value: impl Measurement) {
         self.record_number(value.number());
     }
+
+    /// Records a value `n` times at once.
+    pub fn record_many(&self, value: impl Measurement, n: u64) {
+        let Instrument::Summary(summary) = self.kept.metric.instrument() else { return };
+        let value = value.number().and_then(|number| self.kept.metric.own_scale().apply(number));
+        let moment = Moment::new(self.kept.held.projection().clock());
+        if !value.is_some_and(|value| summary.record_many(self.place.cells(), value, n, &moment)) {
+            self.kept.metric.reject(cells::local());
+        }
+    }
 }
 
 handle! {
@@ -208,5 +260,19 @@ impl Spiral {
     #[inline]
     pub fn mark(&self, n: u64) {
         self.record_number(Some(Number::U64(n)));
+    }
+
+    /// Marks events up to `count`, for a count that is kept elsewhere; nothing if the spiral has come that far.
+    pub fn raise_to(&self, count: u64) {
+        let Instrument::Spiral(spiral) = self.kept.metric.instrument() else { return };
+        let moment = Moment::new(self.kept.held.projection().clock());
+        spiral.raise(self.place.cells(), count, &moment);
+    }
+
+    /// Marks what a number says, `n` times.
+    #[cfg(feature = "metrics")]
+    #[allow(clippy::cast_precision_loss)] // The nearest float is what is asked for.
+    pub(crate) fn mark_many(&self, value: f64, n: u64) {
+        self.record_number(Some(Number::F64(value * n as f64)));
     }
 }

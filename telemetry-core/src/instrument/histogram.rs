@@ -1,13 +1,23 @@
 //! A histogram: a cell for each explicit bucket, a sum, and beside or instead of the explicit buckets exponential ones.
 //!
-//! The count is never kept: it is the sum of the buckets, so it can't disagree with them.
+//! The count is never kept: it is the sum of the buckets, so it can't disagree with them. Where both kinds are kept it is
+//! that of the exponential ones for who reads those, and of the explicit ones for who reads these; a value is added to the
+//! former first, and they are read last, so the explicit buckets are never ahead.
+//!
+//! Model: `loom_tests`.
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
 
 use crate::cells::{Address, Reader, RowCells};
 use crate::scrape::{ExponentialSample, HistogramSample};
+use crate::sync::{Ordering, fence};
 
-use super::exponential::{ChunkTable, ZERO_THRESHOLD};
+use super::exponential::ChunkTable;
 use super::{Exponential, Quantity, Scratch, SumCells, UnitOfMetric};
 
 /// The most explicit bounds.
@@ -129,6 +139,23 @@ pub(crate) struct HistogramCells {
 struct ExponentialCells {
     zero: u32,
     table: ChunkTable,
+    reset_age: Duration,
+}
+
+impl ExponentialCells {
+    fn new(zero: u32, settings: Exponential) -> Self {
+        Self { zero, table: ChunkTable::for_histogram(zero + 1, settings), reset_age: settings.reset_age() }
+    }
+
+    #[inline]
+    fn count(&self, cells: RowCells<'_>, x: f64, n: u64) {
+        // A chunk that was unlinked is not given back while a value is on its way into it.
+        let _section = cells.shard.section.enter_if_outside();
+        match self.table.bucket(cells.first, x) {
+            None => cells.add(self.zero, n),
+            Some(bucket) => cells.shard.add(Address::of(bucket), n),
+        }
+    }
 }
 
 impl HistogramCells {
@@ -143,8 +170,7 @@ impl HistogramCells {
         let explicit = if buckets.is_some() { bounds.len() as u32 + 1 } else { 0 };
         let sum = SumCells { offset: offset + explicit, unit };
         let zero = sum.offset + SumCells::CELLS;
-        let exponential =
-            exponential.map(|settings| ExponentialCells { zero, table: ChunkTable::for_histogram(zero + 1, settings) });
+        let exponential = exponential.map(|settings| ExponentialCells::new(zero, settings));
         Self {
             offset,
             unit,
@@ -166,15 +192,19 @@ impl HistogramCells {
         (self.offset, self.sum.offset - self.offset)
     }
 
-    /// The cells of the explicit buckets, the sum, and the zeroes: offset and number.
-    pub(crate) fn totals(&self) -> (u32, u32) {
+    /// The cells of the explicit buckets, the sum, and the zeroes.
+    pub(crate) fn totals(&self, first: u32) -> Range<u32> {
         let zeroes = u32::from(self.exponential.is_some());
-        (self.offset, self.sum.offset + SumCells::CELLS + zeroes - self.offset)
+        first + self.offset..first + self.sum.offset + SumCells::CELLS + zeroes
     }
 
     /// The cells of all exponential buckets that there are.
     pub(crate) fn exponential_buckets(&self, reader: &Reader, first: u32) -> Vec<u32> {
         self.exponential.as_ref().map_or_else(Vec::new, |cells| cells.table.buckets(reader, first))
+    }
+
+    pub(crate) fn renewable(&self) -> Option<(&ChunkTable, Duration)> {
+        self.exponential.as_ref().map(|cells| (&cells.table, cells.reset_age))
     }
 
     pub(crate) fn chunk_table(&self) -> Option<&ChunkTable> {
@@ -186,42 +216,67 @@ impl HistogramCells {
         self.sum.offset != self.offset
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity) -> bool {
+        self.count(cells, value, 1);
+        self.sum.add_any(cells, value);
+        true
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64) -> bool {
+        let all = value.times(n, self.unit);
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
+        self.count(cells, value, n);
+        self.sum.add_any(cells, all);
+        true
+    }
+
+    #[inline(always)]
+    fn count(&self, cells: RowCells<'_>, value: Quantity, n: u64) {
+        if let Some(exponential) = &self.exponential {
+            exponential.count(cells, value.to_f64(self.unit), n);
+            if self.has_explicit() {
+                // Release: pairs with the acquire in `read`: who sees a value in its explicit bucket sees it in its
+                // exponential one, which make up the count.
+                fence(Ordering::Release);
+            }
+        }
         if self.has_explicit() {
             let bucket = match value {
                 Quantity::Whole(n) => self.wholes.below(n),
                 Quantity::Float(x) => self.floats.below(x),
             };
-            cells.add(self.offset + bucket, 1);
+            cells.add(self.offset + bucket, n);
         }
-        self.sum.add_any(cells, value);
-        if let Some(exponential) = &self.exponential {
-            let x = value.to_f64(self.unit);
-            if x.abs() <= ZERO_THRESHOLD {
-                cells.add(exponential.zero, 1);
-            } else {
-                cells.shard.add(Address::of(exponential.table.bucket(cells.first, x)), 1);
-            }
-        }
-        true
     }
 
     pub(crate) fn read<'a>(&'a self, reader: &mut Reader, first: u32, scratch: &'a mut Scratch) -> HistogramSample<'a> {
-        let Scratch { counts, positive, negative, .. } = scratch;
+        let Scratch { counts, lists, .. } = scratch;
         counts.clear();
         let (offset, number) = self.buckets();
         counts.extend((0..number).map(|bucket| reader.whole(first + offset + bucket)));
-        let exponential = self.exponential.as_ref().map(|cells| {
-            let schema = cells.table.read(reader, first, positive, negative);
-            let zero_count = reader.whole(first + cells.zero);
-            ExponentialSample { schema, zero_threshold: ZERO_THRESHOLD, zero_count, positive, negative }
+        let sum = self.sum.read_float(reader, first);
+        let resolution = self.exponential.as_ref().map(|cells| {
+            // Acquire: pairs with the release in `record`.
+            fence(Ordering::Acquire);
+            let mut read = cells.table.read(reader, first, lists);
+            read.zeroes += reader.whole(first + cells.zero);
+            read
+        });
+        let exponential = resolution.map(|read| ExponentialSample {
+            schema: read.schema,
+            zero_threshold: read.zero_threshold,
+            zero_count: read.zeroes,
+            positive: &lists.positive,
+            negative: &lists.negative,
         });
         if let (false, Some(sample)) = (self.has_explicit(), &exponential) {
-            let buckets = sample.positive.iter().chain(sample.negative);
-            counts.push(sample.zero_count + buckets.map(|(_, count)| count).sum::<u64>());
+            counts.push(sample.count());
         }
-        HistogramSample { bounds: &self.bounds, counts, sum: self.sum.read_float(reader, first), exponential }
+        HistogramSample { bounds: &self.bounds, counts, sum, exponential }
     }
 }
 

@@ -151,6 +151,19 @@ impl Scale {
 }
 
 impl Quantity {
+    /// So many times the value; not finite if no float is that large.
+    #[allow(clippy::cast_precision_loss)] // The nearest float is what is asked for.
+    pub(crate) fn times(self, n: u64, unit: UnitOfMetric) -> Self {
+        let whole = match self {
+            Self::Whole(whole) => i64::try_from(n).ok().and_then(|n| whole.checked_mul(n)),
+            Self::Float(_) => None,
+        };
+        match whole {
+            Some(whole) if whole != i64::MIN => Self::Whole(whole),
+            _ => Self::Float(self.to_f64(unit) * n as f64),
+        }
+    }
+
     /// In the metric's unit.
     #[inline]
     pub(crate) fn to_f64(self, unit: UnitOfMetric) -> f64 {

@@ -4,7 +4,7 @@ use crate::cells::{Reader, RowCells};
 use crate::scrape::SpiralSample;
 
 use super::window::{self, Moment, Window};
-use super::{Quantity, UnitOfMetric};
+use super::{Quantity, UnitOfMetric, counter};
 
 /// The count's cell, then one for each slot of the window.
 #[derive(Debug)]
@@ -27,6 +27,13 @@ impl SpiralCells {
         let epoch = self.window.epoch(moment);
         cells.update(self.offset + 1 + self.window.slot(epoch), |word| window::marked(word, epoch, n));
         true
+    }
+
+    /// Marks what is missing to a count.
+    pub(crate) fn raise(&self, cells: RowCells<'_>, count: u64, moment: &Moment<'_>) {
+        let missing = counter::raise(cells.first + self.offset, count);
+        let epoch = self.window.epoch(moment);
+        cells.update(self.offset + 1 + self.window.slot(epoch), |word| window::marked(word, epoch, missing));
     }
 
     /// What [`Self::mark`] makes of the value; `None` if it is refused.

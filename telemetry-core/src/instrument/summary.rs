@@ -7,7 +7,7 @@
 use crate::cells::{Address, Baseline, Reader, RowCells};
 use crate::scrape::SummarySample;
 
-use super::exponential::{ChunkTable, ZERO_THRESHOLD, upper_bound};
+use super::exponential::{ChunkTable, upper_bound};
 use super::window::{self, Moment, Window};
 use super::{Quantity, Scratch, SumCells, UnitOfMetric};
 
@@ -58,13 +58,22 @@ impl SummaryCells {
 
     #[inline]
     pub(crate) fn record(&self, cells: RowCells<'_>, value: Quantity, moment: &Moment<'_>) -> bool {
+        self.record_many(cells, value, 1, moment)
+    }
+
+    /// Records a value `n` times; false if their sum is no number.
+    #[inline]
+    pub(crate) fn record_many(&self, cells: RowCells<'_>, value: Quantity, n: u64, moment: &Moment<'_>) -> bool {
+        let all = if n == 1 { value } else { value.times(n, self.unit) };
+        if !all.to_f64(self.unit).is_finite() {
+            return false;
+        }
         let x = value.to_f64(self.unit);
-        let bucket =
-            if x.abs() <= ZERO_THRESHOLD { cells.first + self.zeroes() } else { self.table.bucket(cells.first, x) };
+        let bucket = self.table.bucket(cells.first, x).unwrap_or(cells.first + self.zeroes());
         let epoch = self.window.epoch(moment);
-        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, 1));
-        cells.add(self.offset, 1);
-        self.sum.add_any(cells, value);
+        cells.shard.update(Address::of(bucket + self.window.slot(epoch)), |word| window::marked(word, epoch, n));
+        cells.add(self.offset, n);
+        self.sum.add_any(cells, all);
         true
     }
 
@@ -75,13 +84,13 @@ impl SummaryCells {
         moment: &Moment<'_>,
         scratch: &'a mut Scratch,
     ) -> SummarySample<'a> {
-        let Scratch { positive, negative, quantiles, .. } = scratch;
+        let Scratch { lists, quantiles, .. } = scratch;
         let epoch = self.window.epoch(moment);
         let in_window = |reader: &mut Reader, bucket: u32| self.window.sum(reader, bucket, epoch);
         let zeroes = in_window(reader, first + self.zeroes());
-        let schema = self.table.read_slots(reader, first, positive, negative, in_window);
+        let schema = self.table.read_slots(reader, first, lists, in_window).schema;
         quantiles.clear();
-        quantiles_of(&self.quantiles, schema, negative, zeroes, positive, quantiles);
+        quantiles_of(&self.quantiles, schema, &lists.negative, zeroes, &lists.positive, quantiles);
         SummarySample { count: reader.whole(first + self.offset), sum: self.sum.read_float(reader, first), quantiles }
     }
 }

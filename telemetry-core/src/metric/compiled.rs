@@ -6,8 +6,8 @@ use crate::cells::{Address, Shard, space};
 use crate::event::{Metadata, Origin};
 use crate::family::{Family, Kind};
 use crate::instrument::{
-    Buckets, CounterCells, GaugeCells, HistogramCells, Instrument, Scale, SpiralCells, SumCells, SummaryCells,
-    UnitOfMetric, Window,
+    Buckets, CounterCells, Exponential, GaugeCells, HistogramCells, InfoCells, Instrument, MOST_STATES, Scale,
+    SpiralCells, StateCells, SumCells, SummaryCells, UnitOfMetric, Window,
 };
 use crate::name;
 use crate::series::Expiry;
@@ -19,6 +19,10 @@ use super::{Fault, Metric, MetricError, Rule, TagChoice, TagSource};
 #[derive(Debug)]
 pub(crate) struct Compiled {
     family: Family,
+    /// Empty of an instrument that is held.
+    event: String,
+    /// `None` of a metric that counts all events, or computes its value.
+    measurement: Option<String>,
     unit: UnitOfMetric,
     own_scale: Scale,
     instrument: Instrument,
@@ -29,6 +33,16 @@ pub(crate) struct Compiled {
 impl Compiled {
     pub(crate) fn family(&self) -> &Family {
         &self.family
+    }
+
+    /// The event that it is made of; `None` of an instrument that is held.
+    pub(crate) fn event(&self) -> Option<&str> {
+        Some(self.event.as_str()).filter(|event| !event.is_empty())
+    }
+
+    /// The measurement that it is made of; `None` of a metric that counts all events, or computes its value.
+    pub(crate) fn measurement(&self) -> Option<&str> {
+        self.measurement.as_deref()
     }
 
     pub(crate) fn unit(&self) -> UnitOfMetric {
@@ -110,6 +124,8 @@ pub(crate) struct Plan {
     pub(crate) measurement: Option<String>,
     unit: Option<Unit>,
     description: String,
+    /// Labels come as they are used: no series is there from the start.
+    open: bool,
 }
 
 impl Plan {
@@ -118,6 +134,9 @@ impl Plan {
         let fail = |fault| Err(MetricError::new(&metric.name, fault));
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
+        }
+        if matches!(metric.kind, Kind::Info | Kind::StateSet) {
+            return fail(Fault::OnlyHeld(metric.kind.name()));
         }
         let source = metric.source.as_deref().unwrap_or(&metric.name);
         let (held_event, held_measurement) = match source.rsplit_once('.') {
@@ -140,6 +159,19 @@ impl Plan {
         if let Some(fault) = name::fault(&metric.name) {
             return fail(Fault::Name(fault));
         }
+        Self::without_event(metric)
+    }
+
+    /// Checks a definition of a held instrument whose labels come as they are used. Its name may be any text.
+    pub(crate) fn open(metric: Metric) -> Result<Self, MetricError> {
+        if !metric.tags.is_empty() || !metric.declared.is_empty() {
+            return Err(MetricError::new(&metric.name, Fault::LabelsOfOpen));
+        }
+        Ok(Self { open: true, ..Self::without_event(metric)? })
+    }
+
+    fn without_event(metric: Metric) -> Result<Self, MetricError> {
+        let fail = |fault| Err(MetricError::new(&metric.name, fault));
         let computed = metric.tags.iter().any(|tag| matches!(tag.source, TagSource::Computed(_)));
         if computed
             || metric.event.is_some()
@@ -165,7 +197,7 @@ impl Plan {
         known.check(&metric.tags, measurement.as_deref()).map_err(error)?;
         let field = measurement.as_deref().and_then(|measurement| known.field(measurement));
         let unit = match metric.kind {
-            Kind::Counter => None,
+            Kind::Counter | Kind::Info | Kind::StateSet => None,
             _ => metric.unit.or_else(|| field.and_then(|field| field.unit)),
         };
         if let (Some(from), Some(into)) = (field.and_then(|field| field.unit), unit)
@@ -198,13 +230,16 @@ impl Plan {
             limit: metric.limit,
             expiry,
         };
-        let plan = Self { key, measurement, unit, description, metric };
+        let plan = Self { key, measurement, unit, description, metric, open: false };
         plan.declared().map_err(|fault| MetricError::new(&plan.metric.name, fault))?;
         Ok(plan)
     }
 
     /// The values of the series that are declared, in the order of the labels.
     pub(crate) fn declared(&self) -> Result<Vec<Vec<&str>>, Fault> {
+        if self.open {
+            return Ok(Vec::new());
+        }
         let (tags, declared) = (&self.metric.tags, &self.metric.declared);
         if tags.is_empty() {
             // A metric without labels is there from the start.
@@ -233,6 +268,19 @@ impl Plan {
         Ok(series)
     }
 
+    /// What is said of all its series.
+    pub(crate) fn family(&self) -> Family {
+        let labels = self.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
+        let family = Family::new(&self.metric.name, self.metric.kind)
+            .unit(self.unit)
+            .description(&self.description)
+            .labels(labels);
+        match window(&self.metric) {
+            Some(window) => family.window(window.length()),
+            None => family,
+        }
+    }
+
     /// Whether a counter of the same rows may leave counting to this distribution.
     fn can_count_for(&self, counter: &Self) -> bool {
         self.metric.kind == Kind::Distribution
@@ -259,6 +307,12 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
         &[],
         "metrics of a measurement; a counter counts events",
     )?;
+    let (has_values, of) = (!matches!(kind, Kind::Info | Kind::StateSet), "metrics of values");
+    only(metric.unit.is_some() && !has_values, "unit", &[], of)?;
+    only(metric.expiry.is_some() && !has_values, "expiry", &[], of)?;
+    if kind == Kind::StateSet {
+        check_states(&metric.states)?;
+    }
     if let Some(quantiles) = &metric.quantiles {
         let mut sorted = quantiles.clone();
         sorted.sort_by(f64::total_cmp);
@@ -267,6 +321,9 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
         {
             return Err(Fault::Quantiles);
         }
+    }
+    if let Some(fault) = metric.exponential.as_ref().and_then(Exponential::fault) {
+        return Err(Fault::Exponential(fault));
     }
     if metric.limit == 0 {
         return Err(Fault::NoSeries);
@@ -277,21 +334,39 @@ fn check_options(metric: &Metric) -> Result<(), Fault> {
     Ok(())
 }
 
+fn check_states(states: &[String]) -> Result<(), Fault> {
+    if states.is_empty() || states.len() > MOST_STATES {
+        return Err(Fault::StateCount { given: states.len(), most: MOST_STATES });
+    }
+    for (position, state) in states.iter().enumerate() {
+        if state.is_empty() || states[..position].contains(state) {
+            return Err(Fault::State(state.clone()));
+        }
+    }
+    Ok(())
+}
+
 fn check_labels(tags: &[TagChoice]) -> Result<(), Fault> {
     for (position, tag) in tags.iter().enumerate() {
         let label = &tag.label;
-        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if label.is_empty() || !plain || label.as_bytes()[0].is_ascii_digit() {
-            return Err(Fault::LabelName(label.clone()));
-        }
-        if label == "le" || label == "quantile" || label.starts_with("__") {
-            return Err(Fault::ReservedLabel(label.clone()));
+        if let Some(fault) = label_fault(label) {
+            return Err(fault);
         }
         if tags[..position].iter().any(|before| before.label == *label) {
             return Err(Fault::RepeatedLabel(label.clone()));
         }
     }
     Ok(())
+}
+
+/// What is wrong with the name of a label.
+pub(crate) fn label_fault(label: &str) -> Option<Fault> {
+    // Dots as in the names of metrics: how they are exposed is the exporter's choice.
+    if name::fault(label).is_some() || label.as_bytes()[0].is_ascii_digit() {
+        return Some(Fault::LabelName(label.to_owned()));
+    }
+    let reserved = label == "le" || label == "quantile" || label.starts_with("__");
+    reserved.then(|| Fault::ReservedLabel(label.to_owned()))
 }
 
 fn capitalized(word: &str) -> String {
@@ -364,17 +439,11 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             .find_map(|(_, compiled)| compiled.as_ref());
         let (instrument, cells) = instrument(&plan.metric, unit, next, fused.map(|compiled| &compiled.instrument));
         next += cells;
-        let labels = plan.metric.tags.iter().map(|tag| Arc::<str>::from(tag.label.as_str()));
-        let mut family = Family::new(&plan.metric.name, plan.metric.kind)
-            .unit(plan.unit)
-            .description(&plan.description)
-            .labels(labels);
-        if let Some(window) = window(&plan.metric) {
-            family = family.window(window.length());
-        }
+        let family = plan.family();
         let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
         let skipped = space().allocate(2);
-        compiled[at] = Some(Arc::new(Compiled { family, unit, own_scale, instrument, skipped }));
+        let (event, measurement) = (plan.key.event.clone(), plan.measurement.clone());
+        compiled[at] = Some(Arc::new(Compiled { family, event, measurement, unit, own_scale, instrument, skipped }));
     }
     (compiled.into_iter().flatten().collect(), next)
 }
@@ -415,6 +484,11 @@ fn instrument(metric: &Metric, unit: UnitOfMetric, offset: u32, fused: Option<&I
         Kind::Spiral => {
             let window = metric.window.unwrap_or(Window::MINUTE);
             (Instrument::Spiral(SpiralCells { offset, window, unit }), SpiralCells::cells(window))
+        }
+        Kind::Info => (Instrument::Info(InfoCells { offset }), InfoCells::CELLS),
+        Kind::StateSet => {
+            let states = metric.states.iter().map(|state| Arc::from(state.as_str())).collect();
+            (Instrument::StateSet(StateCells { offset, states }), StateCells::CELLS)
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Fault {
     NoEvent,
     /// The event's name is not one.
     EventName(String, &'static str),
-    /// A label's name is not letters, digits and `_`, or begins with a digit.
+    /// A label's name is not segments of letters, digits and `_`, joined by dots, or begins with a digit.
     LabelName(String),
     /// A label has a name that Prometheus keeps for itself: `le`, `quantile`, or one that begins with `__`.
     ReservedLabel(String),
@@ -34,6 +34,8 @@ pub enum Fault {
     Units(Unit, Unit),
     /// Bounds of buckets.
     Buckets(BucketsError),
+    /// A setting of exponential buckets.
+    Exponential(&'static str),
     /// A quantile is not between 0 and 1, or is given twice, or none is given.
     Quantiles,
     /// An option that belongs to other kinds of metrics.
@@ -60,7 +62,31 @@ pub enum Fault {
         other: String,
         /// The name that both would have.
         exposed: String,
+        /// The escaping of names under which they would, if not under each.
+        escaping: Option<&'static str>,
     },
+    /// Two labels of this metric would be exposed under the same name.
+    LabelCollision {
+        /// The label that stands first.
+        first: String,
+        /// The other.
+        second: String,
+        /// The name that both would have.
+        exposed: String,
+        /// The escaping of names under which they would, if not under each.
+        escaping: Option<&'static str>,
+    },
+    /// A metric of this kind is held by code, not fed by events.
+    OnlyHeld(&'static str),
+    /// A state set has no states, or too many.
+    StateCount {
+        /// How many there are.
+        given: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A state has no name, or the name of another.
+    State(String),
     /// The handle asked for is of another kind.
     Kind {
         /// The kind of the definition.
@@ -70,6 +96,8 @@ pub enum Fault {
     },
     /// An event is given for an instrument that is held, not fed by events.
     EventOfHeld,
+    /// Labels are declared for an instrument that takes them as they come.
+    LabelsOfOpen,
 }
 
 impl MetricError {
@@ -119,12 +147,13 @@ impl fmt::Display for Fault {
             Self::Name(fault) => write!(f, "its name is not one: {fault}; write segments of letters, digits and `_`, joined by dots"),
             Self::NoEvent => f.write_str("its name holds no event; write `event.measurement`, or give the event with `.event(..)`"),
             Self::EventName(event, fault) => write!(f, "{event:?} is not the name of an event: {fault}"),
-            Self::LabelName(label) => write!(f, "{label:?} can't be a label; write letters, digits and `_`, beginning with no digit, or give the tag another name with `.tag_as(..)`"),
+            Self::LabelName(label) => write!(f, "{label:?} can't be a label; write segments of letters, digits and `_`, joined by dots, beginning with no digit, or give the tag another name with `.tag_as(..)`"),
             Self::ReservedLabel(label) => write!(f, "the label {label:?} is reserved by Prometheus; give the tag another name with `.tag_as(..)`"),
             Self::RepeatedLabel(label) => write!(f, "the label {label:?} is there twice; leave one out, or give it another name with `.tag_as(..)`"),
             Self::KeepAndDrop => f.write_str("both `keep` and `drop` are given; say it with one of them"),
             Self::Units(from, into) => write!(f, "{from} do not convert into {into}; choose a unit of the same dimension"),
             Self::Buckets(error) => error.fmt(f),
+            Self::Exponential(wrong) => write!(f, "its exponential buckets: {wrong}"),
             Self::Quantiles => f.write_str("quantiles are numbers from 0 to 1, at least one, each once"),
             Self::Option(option, kinds) => write!(f, "`{option}` belongs to {kinds}; leave it out"),
             Self::UnknownLabel(label) => write!(f, "values are declared for {label:?}, which is not among its tags; add it with `.tags(..)`"),
@@ -135,9 +164,27 @@ impl fmt::Display for Fault {
             Self::UnknownMeasurement(name, known) => write!(f, "its event has no measurement {name:?}; it has {}", Listed(known)),
             Self::UnknownTag(name, known) => write!(f, "its event has no tag {name:?}; it has {}", Listed(known)),
             Self::Repeated => f.write_str("it is defined twice; give one of the two another name with `.name(..)`"),
-            Self::Collision { other, exposed } => write!(f, "it and {other:?} would both be exposed as {exposed:?}; give one of them another name with `.name(..)`"),
+            Self::Collision { other, exposed, escaping } => write!(f, "it and {other:?} would both be exposed as {exposed:?}{}; give one of them another name with `.name(..)`", Where(*escaping)),
+            Self::LabelCollision { first, second, exposed, escaping } => write!(f, "its labels {first:?} and {second:?} would both be exposed as {exposed:?}{}; give one of them another name, a tag with `.tag_as(..)`", Where(*escaping)),
+            Self::OnlyHeld(kind) => write!(f, "events can't feed it: {kind} metrics are held by code; give the definition to `Registry::register`"),
+            Self::StateCount { given, most } => write!(f, "it has {given} states; name at least one and at most {most}"),
+            Self::State(state) if state.is_empty() => f.write_str("one of its states has no name; give it one"),
+            Self::State(state) => write!(f, "the state {state:?} is there twice; leave one out"),
             Self::Kind { defined, asked } => write!(f, "it is defined as a {defined}, and asked for as a {asked}; make the two the same"),
             Self::EventOfHeld => f.write_str("an instrument that is held takes no event, no rule and no computed value or tag; leave those out, or give the definition to an aggregator"),
+            Self::LabelsOfOpen => f.write_str("an open instrument takes its labels with each series; leave out tags and values, or call `register`"),
+        }
+    }
+}
+
+/// Under which escaping a name is meant.
+struct Where(Option<&'static str>);
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(escaping) => write!(f, " to a scraper that asks for names escaped as {escaping:?}"),
+            None => Ok(()),
         }
     }
 }

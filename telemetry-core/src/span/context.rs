@@ -18,7 +18,7 @@ const BLOCK: u64 = 1024;
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A new span whose parent is the current one.
-pub(super) fn child_of_current() -> SpanContext {
+pub(crate) fn child_of_current() -> SpanContext {
     SpanContext { id: next_id(), parent: current_span().map(|parent| parent.id) }
 }
 
@@ -40,12 +40,12 @@ fn next_id() -> u64 {
 }
 
 /// Makes a span the current one of this thread, until it is dropped.
-pub(super) struct Current {
+pub(crate) struct Current {
     before: Option<SpanContext>,
 }
 
 impl Current {
-    pub(super) fn enter(span: SpanContext) -> Self {
+    pub(crate) fn enter(span: SpanContext) -> Self {
         Self { before: set_current_span(Some(span)) }
     }
 }

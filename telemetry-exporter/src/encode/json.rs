@@ -165,6 +165,15 @@ fn push_sample(out: &mut Vec<u8>, sample: &Sample<'_>) -> bool {
             push_count(out, spiral.one);
             push(out, "}");
         }
+        Sample::Info => push(out, ",\"value\":1"),
+        Sample::States(states) => {
+            push(out, ",\"states\":{");
+            push_list(out, states.iter(), |out, (state, holds)| {
+                push_string(out, state);
+                push(out, if holds { ":true" } else { ":false" });
+            });
+            push(out, "}");
+        }
         _ => return false,
     }
     true

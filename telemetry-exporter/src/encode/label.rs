@@ -4,7 +4,8 @@ use telemetry_core::family::Family;
 use telemetry_core::scrape::Labels;
 
 use super::copy::Piece;
-use crate::name;
+use super::sample_name::{self, SampleName};
+use crate::name::Naming;
 
 /// The names of a family's labels, and how the labels of its series become text.
 #[derive(Debug)]
@@ -12,29 +13,33 @@ pub(super) struct LabelNames {
     // As the family has them, and as they are written.
     given: Vec<Box<str>>,
     exposed: Vec<Box<str>>,
-    // The label that the encoder writes itself: `le` or `quantile`.
-    reserved: Option<&'static str>,
+    // The label that the encoder writes itself: `le`, `quantile`, or the one that names the state.
+    reserved: Option<String>,
+    naming: Naming,
     // What stands around the values between the braces.
     inner: Pieces,
 }
 
 impl LabelNames {
-    /// The names of `family`; `None` when two of them become one, or one is `reserved`.
-    pub(super) fn new(family: &Family, reserved: Option<&'static str>) -> Option<Self> {
+    /// The names of `family`; `None` when two of them become one, or one is `reserved`, by us or by Prometheus.
+    pub(super) fn new(family: &Family, reserved: Option<String>, naming: Naming) -> Option<Self> {
+        if reserved.as_deref().is_some_and(is_reserved) {
+            return None;
+        }
         let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
-        let exposed: Vec<Box<str>> = given.iter().map(|name| name::label(name).into()).collect();
-        let names = Self { inner: Pieces::new("", &exposed, ""), given, exposed, reserved };
+        let exposed: Vec<Box<str>> = given.iter().map(|name| written(naming, name)).collect();
+        let names = Self { inner: Pieces::new("", &exposed, ""), given, exposed, reserved, naming };
         (0..names.exposed.len())
             .all(|at| names.may_follow(&names.exposed[at], names.exposed[..at].iter()))
             .then_some(names)
     }
 
     /// The pieces of a whole line before its value.
-    pub(super) fn line(&self, sample: &str) -> Pieces {
+    pub(super) fn line(&self, sample: &SampleName) -> Pieces {
         if self.exposed.is_empty() {
-            return Pieces::new(&format!("{sample} "), &[], "");
+            return Pieces::new(sample.bare(), &[], "");
         }
-        Pieces::new(&format!("{sample}{{"), &self.exposed, "} ")
+        Pieces::new(sample.open(), &self.exposed, "} ")
     }
 
     /// Appends `line` with the values in it, if each name of the family has one; else nothing, and gives false.
@@ -69,8 +74,8 @@ impl LabelNames {
             return true;
         }
         for (at, (given, value)) in labels.iter().enumerate() {
-            let exposed = name::label(given);
-            if !self.may_follow(&exposed, labels.iter().take(at).map(|(given, _)| name::label(given))) {
+            let exposed = written(self.naming, given);
+            if !self.may_follow(&exposed, labels.iter().take(at).map(|(given, _)| written(self.naming, given))) {
                 return false;
             }
             push(&exposed, value);
@@ -79,8 +84,21 @@ impl LabelNames {
     }
 
     fn may_follow(&self, name: &str, mut before: impl Iterator<Item = impl AsRef<str>>) -> bool {
-        Some(name) != self.reserved && before.all(|other| other.as_ref() != name)
+        Some(name) != self.reserved.as_deref() && !is_reserved(name) && before.all(|other| other.as_ref() != name)
     }
+}
+
+/// What the labels begin with that Prometheus keeps for itself: `__name__`, and others that it takes off unasked.
+const RESERVED: &str = "__";
+
+/// Whether a name, as it is written, is Prometheus' own.
+fn is_reserved(name: &str) -> bool {
+    name.strip_prefix('"').unwrap_or(name).starts_with(RESERVED)
+}
+
+/// A label's name as it stands before the value.
+fn written(naming: Naming, name: &str) -> Box<str> {
+    sample_name::label(&naming.label(name)).into()
 }
 
 /// The text around the values of a row: one piece before each value, and one behind the last.

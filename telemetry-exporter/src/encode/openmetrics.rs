@@ -16,27 +16,33 @@ pub struct OpenMetrics;
 impl Dialect for OpenMetrics {
     const END: &'static [u8] = b"# EOF\n";
     const HAS_CREATED: bool = true;
+    const HAS_STATES: bool = true;
     const TOTALS_ARE_CHECKED: bool = true;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
-        let mut push = |keyword: &[u8], text: &str| {
-            out.extend_from_slice(keyword);
-            out.extend_from_slice(metadata.base.as_bytes());
-            out.push(b' ');
-            push_escaped(out, text, Quotes::Escaped);
-            out.push(b'\n');
-        };
-        push(b"# TYPE ", metadata.kind);
-        if let Some(unit) = metadata.unit {
-            push(b"# UNIT ", unit);
-        }
-        if !metadata.help.is_empty() {
-            push(b"# HELP ", metadata.help);
-        }
+        push_metadata(out, metadata.base, metadata);
     }
 
     fn push_value(out: &mut Vec<u8>, value: f64) {
         number::push_canonical(out, value);
+    }
+}
+
+/// Appends the metadata of the family that is called `name`, in the order of OpenMetrics.
+pub(super) fn push_metadata(out: &mut Vec<u8>, name: &str, metadata: &Metadata<'_>) {
+    let mut push = |keyword: &[u8], text: &str| {
+        out.extend_from_slice(keyword);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b' ');
+        push_escaped(out, text, Quotes::Escaped);
+        out.push(b'\n');
+    };
+    push(b"# TYPE ", metadata.kind);
+    if let Some(unit) = metadata.unit {
+        push(b"# UNIT ", unit);
+    }
+    if !metadata.help.is_empty() {
+        push(b"# HELP ", metadata.help);
     }
 }
 

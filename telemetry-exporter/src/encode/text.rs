@@ -6,15 +6,19 @@
 //! gauge wait in a buffer of their own until the spiral's last series was seen.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use telemetry_core::family::{Family, Kind};
-use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, SummarySample, Total, Visit};
+use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, States, SummarySample, Total, Visit};
 
 use super::label::{LabelNames, Pieces, Quotes, push_escaped};
 use super::openmetrics::push_time;
+#[cfg(feature = "openmetrics2")]
+use super::openmetrics2 as composite;
+use super::sample_name::{self, CLOSE, SampleName};
 use super::threshold::Thresholds;
 use super::{Encoder, Options, ROOM};
-use crate::name::{Names, Taken};
+use crate::name::{Names, Naming, Taken};
 use crate::number;
 
 /// In what one text format differs from the other.
@@ -25,6 +29,12 @@ pub trait Dialect: sealed::Sealed + Send + 'static {
     /// Whether there may be `_created` samples.
     #[doc(hidden)]
     const HAS_CREATED: bool;
+    /// Whether there are types for infos and state sets; else they are gauges.
+    #[doc(hidden)]
+    const HAS_STATES: bool;
+    /// Whether a histogram or a summary is one line.
+    #[doc(hidden)]
+    const IS_COMPOSITE: bool = false;
     /// Whether totals and sums must be numbers, and not negative.
     #[doc(hidden)]
     const TOTALS_ARE_CHECKED: bool;
@@ -36,6 +46,11 @@ pub trait Dialect: sealed::Sealed + Send + 'static {
     /// Appends the value of a sample.
     #[doc(hidden)]
     fn push_value(out: &mut Vec<u8>, value: f64);
+
+    /// Appends what stands behind the value of what counts since its series was made.
+    #[doc(hidden)]
+    #[inline]
+    fn push_start_time(_out: &mut Vec<u8>, _created: Option<Duration>) {}
 }
 
 mod sealed {
@@ -43,9 +58,11 @@ mod sealed {
 
     impl Sealed for super::Prometheus {}
     impl Sealed for super::super::OpenMetrics {}
+    #[cfg(feature = "openmetrics2")]
+    impl Sealed for super::super::OpenMetrics2 {}
 }
 
-/// What is said of a family above its samples.
+/// What is said of a family above its samples; names are in quotes where they need them.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
@@ -63,6 +80,7 @@ pub struct Prometheus;
 impl Dialect for Prometheus {
     const END: &'static [u8] = b"";
     const HAS_CREATED: bool = false;
+    const HAS_STATES: bool = false;
     const TOTALS_ARE_CHECKED: bool = false;
 
     fn push_metadata(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
@@ -123,7 +141,7 @@ impl<D: Dialect> Text<D> {
     fn end_family(&mut self) {
         let Some(Exposed { names, help, window: Some(window), .. }) = self.family.take() else { return };
         if !window.waiting.is_empty() {
-            let name = names.window().unwrap_or_default();
+            let name = &*sample_name::metric(names.window().unwrap_or_default());
             D::push_metadata(
                 &mut self.out,
                 &Metadata { base: name, main: name, kind: "gauge", unit: None, help: &help },
@@ -142,7 +160,7 @@ impl<D: Dialect> Default for Text<D> {
 impl<D: Dialect> Visit for Text<D> {
     fn family(&mut self, family: &Family) {
         self.end_family();
-        let exposed = Exposed::new(family);
+        let exposed = Exposed::new(family, self.options.naming());
         // A family whose name another has is left out whole: its series could not be told from those. So is one that comes
         // when all is over.
         self.family = exposed.filter(|exposed| !self.is_finished && self.taken.take(family, &exposed.names).is_ok());
@@ -193,6 +211,7 @@ impl<D: Dialect> Encoder for Text<D> {
 struct Exposed {
     kind: Kind,
     names: Names,
+    samples: SampleNames,
     help: String,
     labels: LabelNames,
     // The line of a counter, a sum, a gauge or a spiral's count, up to its value.
@@ -202,9 +221,33 @@ struct Exposed {
     is_pending: bool,
 }
 
+/// How the lines of a family's samples begin.
+#[derive(Debug)]
+struct SampleNames {
+    main: SampleName,
+    bucket: SampleName,
+    sum: SampleName,
+    count: SampleName,
+    created: SampleName,
+}
+
+impl SampleNames {
+    fn new(names: &Names) -> Self {
+        let suffixed = |suffix: &str| SampleName::new(&format!("{}{suffix}", names.base()));
+        Self {
+            main: SampleName::new(&names.main()),
+            bucket: suffixed("_bucket"),
+            sum: suffixed("_sum"),
+            count: suffixed("_count"),
+            created: suffixed("_created"),
+        }
+    }
+}
+
 /// The gauge of a spiral.
 #[derive(Debug)]
 struct Window {
+    name: SampleName,
     line: Pieces,
     // Its lines, until those of the counter are complete.
     waiting: Vec<u8>,
@@ -222,18 +265,21 @@ struct Scratch {
 
 impl Exposed {
     /// `None` when no series of the family could be written.
-    fn new(family: &Family) -> Option<Self> {
-        let kind = family.kind();
+    fn new(family: &Family, naming: Naming) -> Option<Self> {
+        let (kind, names) = (family.kind(), naming.names(family));
         let reserved = match kind {
-            Kind::Distribution => Some(LE),
-            Kind::Summary => Some(QUANTILE),
-            _ => None,
+            Kind::Distribution => Some(LE.to_owned()),
+            Kind::Summary => Some(QUANTILE.to_owned()),
+            _ => names.state_label().map(|label| sample_name::label(label).into_owned()),
         };
-        let labels = LabelNames::new(family, reserved)?;
-        let names = Names::new(family);
-        let line = labels.line(&names.main());
-        let window = names.window().map(|name| Window { line: labels.line(name), waiting: Vec::new() });
-        Some(Self { kind, names, help: family.help().to_owned(), labels, line, window, is_pending: true })
+        let labels = LabelNames::new(family, reserved, naming)?;
+        let samples = SampleNames::new(&names);
+        let line = labels.line(&samples.main);
+        let window = names.window().map(|name| {
+            let name = SampleName::new(name);
+            Window { line: labels.line(&name), name, waiting: Vec::new() }
+        });
+        Some(Self { kind, names, samples, help: family.help().to_owned(), labels, line, window, is_pending: true })
     }
 
     fn push_metadata<D: Dialect>(&self, out: &mut Vec<u8>) {
@@ -242,10 +288,14 @@ impl Exposed {
             Kind::LastValue => "gauge",
             Kind::Distribution => "histogram",
             Kind::Summary => "summary",
+            Kind::Info if D::HAS_STATES => "info",
+            Kind::StateSet if D::HAS_STATES => "stateset",
+            Kind::Info | Kind::StateSet => "gauge",
             // A kind that is not known here has no sample that is: no series follows, and this is taken back.
             _ => "",
         };
-        let (base, main) = (self.names.base(), &*self.names.main());
+        let main = self.names.main();
+        let (base, main) = (&*sample_name::metric(self.names.base()), &*sample_name::metric(&main));
         D::push_metadata(out, &Metadata { base, main, kind, unit: self.names.unit(), help: &self.help });
     }
 
@@ -261,6 +311,7 @@ impl Exposed {
                         Total::U64(count) => number::push_count(out, count),
                         Total::F64(value) => D::push_value(out, value),
                     }
+                    D::push_start_time(out, series.created);
                     out.push(b'\n');
                     true
                 }
@@ -272,16 +323,25 @@ impl Exposed {
                 }
             }
             (Kind::Distribution, Sample::Histogram(histogram)) => {
-                self.push_histogram::<D>(out, scratch, labels, histogram)
+                self.push_histogram::<D>(out, scratch, series, histogram)
             }
-            (Kind::Summary, Sample::Summary(summary)) => self.push_summary::<D>(out, scratch, labels, summary),
+            (Kind::Summary, Sample::Summary(summary)) => self.push_summary::<D>(out, scratch, series, summary),
             (Kind::Spiral, Sample::Spiral(spiral)) => {
                 self.push_start(out, scratch, labels) && {
-                    push_count_end(out, spiral.count);
+                    number::push_count(out, spiral.count);
+                    D::push_start_time(out, series.created);
+                    out.push(b'\n');
                     self.push_window(scratch, labels, spiral.one);
                     true
                 }
             }
+            (Kind::Info, Sample::Info) => {
+                self.push_start(out, scratch, labels) && {
+                    push_count_end(out, 1);
+                    true
+                }
+            }
+            (Kind::StateSet, Sample::States(states)) => self.push_states(out, scratch, labels, *states),
             _ => false,
         }
     }
@@ -296,7 +356,7 @@ impl Exposed {
     #[cold]
     fn push_uncommon_start(&self, out: &mut Vec<u8>, scratch: &mut Scratch, labels: &Labels<'_>) -> bool {
         let is_written = self.fill_labels(scratch, labels);
-        push_start(out, &self.names.main(), "", &scratch.labels);
+        self.samples.main.push_start(out, &scratch.labels);
         is_written
     }
 
@@ -306,12 +366,12 @@ impl Exposed {
     }
 
     fn push_window(&mut self, scratch: &mut Scratch, labels: &Labels<'_>, count: u64) {
-        let Some(Window { line, waiting }) = &mut self.window else { return };
+        let Some(Window { name, line, waiting }) = &mut self.window else { return };
         if !self.labels.push_line(waiting, line, labels) {
             // They were written just before, so they can be.
             scratch.labels.clear();
             self.labels.push_inner(&mut scratch.labels, labels);
-            push_start(waiting, self.names.window().unwrap_or_default(), "", &scratch.labels);
+            name.push_start(waiting, &scratch.labels);
         }
         push_count_end(waiting, count);
     }
@@ -320,19 +380,26 @@ impl Exposed {
         &self,
         out: &mut Vec<u8>,
         scratch: &mut Scratch,
-        labels: &Labels<'_>,
+        series: &Series<'_>,
         histogram: &HistogramSample<'_>,
     ) -> bool {
-        if histogram.counts.len() != histogram.bounds.len() + 1 || !self.fill_labels(scratch, labels) {
+        if histogram.counts.len() != histogram.bounds.len() + 1 || !self.fill_labels(scratch, &series.labels) {
             return false;
         }
-        let base = self.names.base();
         let Scratch { labels, prefix, thresholds } = scratch;
-        fill_prefix(prefix, base, "_bucket", labels, LE);
         thresholds.refresh(histogram.bounds.iter().copied());
         if !thresholds.are_bounds() {
             return false;
         }
+        #[cfg(feature = "openmetrics2")]
+        if D::IS_COMPOSITE {
+            self.samples.main.push_start(out, labels);
+            composite::push_histogram(out, histogram);
+            D::push_start_time(out, series.created);
+            out.push(b'\n');
+            return true;
+        }
+        self.samples.bucket.fill_prefix(prefix, labels, LE);
 
         let mut count = 0_u64;
         for (in_bucket, threshold) in histogram.counts.iter().zip(thresholds.iter()) {
@@ -344,9 +411,9 @@ impl Exposed {
 
         // Sum and count come together or not at all.
         if !D::TOTALS_ARE_CHECKED || (is_total(histogram.sum) && !thresholds.has_negative()) {
-            push_start(out, base, "_sum", labels);
+            self.samples.sum.push_start(out, labels);
             push_end::<D>(out, histogram.sum);
-            push_start(out, base, "_count", labels);
+            self.samples.count.push_start(out, labels);
             push_count_end(out, count);
         }
         true
@@ -356,15 +423,22 @@ impl Exposed {
         &self,
         out: &mut Vec<u8>,
         scratch: &mut Scratch,
-        labels: &Labels<'_>,
+        series: &Series<'_>,
         summary: &SummarySample<'_>,
     ) -> bool {
-        if !self.fill_labels(scratch, labels) {
+        if !self.fill_labels(scratch, &series.labels) {
             return false;
         }
-        let base = self.names.base();
         let Scratch { labels, prefix, thresholds } = scratch;
-        fill_prefix(prefix, base, "", labels, QUANTILE);
+        #[cfg(feature = "openmetrics2")]
+        if D::IS_COMPOSITE {
+            self.samples.main.push_start(out, labels);
+            composite::push_summary(out, summary);
+            D::push_start_time(out, series.created);
+            out.push(b'\n');
+            return true;
+        }
+        self.samples.main.fill_prefix(prefix, labels, QUANTILE);
         thresholds.refresh(summary.quantiles.iter().map(|(quantile, _)| *quantile));
 
         for ((quantile, value), threshold) in summary.quantiles.iter().zip(thresholds.iter()) {
@@ -378,23 +452,45 @@ impl Exposed {
         }
 
         if !D::TOTALS_ARE_CHECKED || is_total(summary.sum) {
-            push_start(out, base, "_sum", labels);
+            self.samples.sum.push_start(out, labels);
             push_end::<D>(out, summary.sum);
         }
-        push_start(out, base, "_count", labels);
+        self.samples.count.push_start(out, labels);
         push_count_end(out, summary.count);
+        true
+    }
+
+    /// Appends a line for each state; false if two have one name.
+    fn push_states(&self, out: &mut Vec<u8>, scratch: &mut Scratch, labels: &Labels<'_>, states: States<'_>) -> bool {
+        let Some(label) = self.names.state_label().filter(|_| self.fill_labels(scratch, labels)) else { return false };
+        self.samples.main.fill_prefix(&mut scratch.prefix, &scratch.labels, &sample_name::label(label));
+        for (at, (state, holds)) in states.iter().enumerate() {
+            if states.iter().take(at).any(|(before, _)| before == state) {
+                return false;
+            }
+            out.extend_from_slice(&scratch.prefix);
+            push_escaped(out, state, Quotes::Escaped);
+            out.push(b'"');
+            out.extend_from_slice(CLOSE);
+            push_count_end(out, holds.into());
+        }
         true
     }
 
     /// Appends when the series came to be, if it is known and of a kind that has it; true if that is well.
     #[cold]
     fn push_created(&self, out: &mut Vec<u8>, scratch: &mut Scratch, series: &Series<'_>) -> bool {
-        let Some(created) = series.created.filter(|_| self.kind != Kind::LastValue) else { return true };
+        let Some(created) = series.created.filter(|_| self.counts()) else { return true };
         let is_written = self.fill_labels(scratch, &series.labels);
-        push_start(out, self.names.base(), "_created", &scratch.labels);
+        self.samples.created.push_start(out, &scratch.labels);
         push_time(out, created);
         out.push(b'\n');
         is_written
+    }
+
+    /// Whether the values started from zero when the series came to be.
+    fn counts(&self) -> bool {
+        !matches!(self.kind, Kind::LastValue | Kind::Info | Kind::StateSet)
     }
 }
 
@@ -404,32 +500,6 @@ const QUANTILE: &str = "quantile";
 /// Whether `value` can be a total of what was never negative.
 fn is_total(value: f64) -> bool {
     value >= 0.0
-}
-
-/// Appends `base` with `suffix`, and the labels in braces if there are any, and a space.
-fn push_start(out: &mut Vec<u8>, base: &str, suffix: &str, labels: &[u8]) {
-    out.extend_from_slice(base.as_bytes());
-    out.extend_from_slice(suffix.as_bytes());
-    if !labels.is_empty() {
-        out.push(b'{');
-        out.extend_from_slice(labels);
-        out.push(b'}');
-    }
-    out.push(b' ');
-}
-
-/// Makes what stands before a threshold: `x_bucket{a="1",le="`.
-fn fill_prefix(prefix: &mut Vec<u8>, base: &str, suffix: &str, labels: &[u8], threshold: &str) {
-    prefix.clear();
-    prefix.extend_from_slice(base.as_bytes());
-    prefix.extend_from_slice(suffix.as_bytes());
-    prefix.push(b'{');
-    if !labels.is_empty() {
-        prefix.extend_from_slice(labels);
-        prefix.push(b',');
-    }
-    prefix.extend_from_slice(threshold.as_bytes());
-    prefix.extend_from_slice(b"=\"");
 }
 
 fn push_end<D: Dialect>(out: &mut Vec<u8>, value: f64) {

@@ -1,8 +1,9 @@
 //! The page at `/`: where the metrics are, for whoever opens the port in a browser.
 
 /// Renders the page headed by `title`.
-pub(super) fn page(title: &str) -> String {
+pub(super) fn page(title: &str, events: bool) -> String {
     let title = escape(title);
+    let events = if events { "<li><a href=\"/events\">/events</a>: what can be emitted</li>\n" } else { "" };
     let version = env!("CARGO_PKG_VERSION");
     format!(
         r#"<!DOCTYPE html>
@@ -22,7 +23,7 @@ body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 36rem; margin: 4rem aut
 <ul>
 <li><a href="/metrics">/metrics</a>: for Prometheus</li>
 <li><a href="/metrics.json">/metrics.json</a>: the same as JSON</li>
-<li><a href="/-/healthy">/-/healthy</a>: whether this endpoint answers</li>
+{events}<li><a href="/-/healthy">/-/healthy</a>: whether this endpoint answers</li>
 </ul>
 </body>
 </html>
@@ -49,8 +50,14 @@ mod tests {
 
     #[test]
     fn a_title_cannot_break_out_of_the_page() {
-        let page = page("<script>a & b</script>");
+        let page = page("<script>a & b</script>", false);
         assert!(page.contains("<h1>&lt;script&gt;a &amp; b&lt;/script&gt;</h1>"));
         assert!(!page.contains("<script>"));
+    }
+
+    #[test]
+    fn a_page_that_is_not_served_is_not_linked() {
+        assert!(!page("", false).contains("/events"));
+        assert!(page("", true).contains("href=\"/events\""));
     }
 }

@@ -34,19 +34,27 @@ pub(super) struct Site {
     exposition: Box<dyn Exposition>,
     landing: String,
     limits: Limits,
+    events: bool,
     codings: Vec<Coding>,
     figures: Arc<Figures>,
+}
+
+/// What is shown beside the exposition.
+pub(super) struct Pages<'a> {
+    pub(super) title: &'a str,
+    pub(super) events: bool,
 }
 
 impl Site {
     pub(super) fn new(
         exposition: Box<dyn Exposition>,
-        title: &str,
+        pages: Pages<'_>,
         limits: Limits,
         codings: Vec<Coding>,
         figures: Arc<Figures>,
     ) -> Self {
-        Self { exposition, landing: landing::page(title), limits, codings, figures }
+        let Pages { title, events } = pages;
+        Self { exposition, landing: landing::page(title, events), limits, events, codings, figures }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -85,6 +93,7 @@ impl Site {
         let page = match request.uri().path() {
             "/metrics" => Page::Scrape(Target::Metrics),
             "/metrics.json" => Page::Scrape(Target::Json),
+            "/events" if self.events => Page::Scrape(Target::Events),
             "/-/healthy" => Page::Whole(TEXT, "ok"),
             "/" => Page::Whole(HTML, &self.landing),
             // `OPTIONS *` asks about the server.

@@ -1,5 +1,5 @@
 //! A Prometheus server of a test's own, asked over its API. Each test file uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,13 +60,24 @@ impl Prometheus {
         server
     }
 
-    /// The newest sample of each series that a query selects: its labels and its value.
+    /// The newest sample of each series that a query selects, native histograms left out: its labels and its value.
     pub(crate) fn query(&self, query: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+        let values = self.newest(query, "value").into_iter();
+        values.map(|(labels, value)| (labels, value.as_str().unwrap().parse().unwrap())).collect()
+    }
+
+    /// The newest native histogram of each series that a query selects.
+    pub(crate) fn histograms(&self, query: &str) -> Vec<(BTreeMap<String, String>, Value)> {
+        self.newest(query, "histogram")
+    }
+
+    fn newest(&self, query: &str, kind: &str) -> Vec<(BTreeMap<String, String>, Value)> {
         let data = self.ask(&format!("/api/v1/query?query={}", encoded(query)));
-        let series = data["result"].as_array().unwrap().iter().map(|series| {
+        let series = data["result"].as_array().unwrap().iter().filter(|series| series.get(kind).is_some());
+        let series = series.map(|series| {
             let labels = series["metric"].as_object().unwrap().iter();
             let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
-            (labels, series["value"][1].as_str().unwrap().parse().unwrap())
+            (labels, series[kind][1].clone())
         });
         series.collect()
     }
@@ -75,6 +87,14 @@ impl Prometheus {
         let target = encoded(&format!("{{job=\"{job}\"}}"));
         let data = self.ask(&format!("/api/v1/targets/metadata?match_target={target}&metric={metric}"));
         data[0]["unit"].as_str().unwrap().to_owned()
+    }
+
+    /// Why the last scrape of a job was refused; empty when it was not.
+    pub(crate) fn last_error_of(&self, job: &str) -> String {
+        let targets = self.ask("/api/v1/targets");
+        let mut targets = targets["activeTargets"].as_array().unwrap().iter();
+        let target = targets.find(|target| target["scrapePool"] == job).unwrap();
+        target["lastError"].as_str().unwrap().to_owned()
     }
 
     /// How many scrapes of a job were stored.
@@ -130,7 +150,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("telemetry-prometheus-{}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        // Relaxed: each gets another number, and that is all.
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("telemetry-prometheus-{process}-{number}"));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }

@@ -13,6 +13,7 @@ pub(crate) struct Event<'i> {
     // `None` when it is missing, which is reported.
     pub(crate) name: Option<LitStr>,
     pub(crate) description: String,
+    pub(crate) documentation: String,
     pub(crate) fields: Vec<Field<'i>>,
 }
 
@@ -66,7 +67,8 @@ impl<'i> Event<'i> {
             Data::Union(data) => errors.push(Error::new(data.union_token.span, "an event is a struct")),
         }
 
-        Self { input, name, description: attr::description(&input.attrs), fields }
+        let (description, documentation) = (attr::description(&input.attrs), attr::documentation(&input.attrs));
+        Self { input, name, description, documentation, fields }
     }
 
     pub(crate) fn measurements(&self) -> impl Iterator<Item = &Field<'i>> {

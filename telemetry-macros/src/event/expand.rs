@@ -14,7 +14,7 @@ pub(crate) fn expand(event: &Event<'_>) -> TokenStream {
     let core = core_path();
     let (ident, vis) = (&event.input.ident, &event.input.vis);
     let name = event.name.as_ref().map(LitStr::value).unwrap_or_default();
-    let description = &event.description;
+    let (description, documentation) = (&event.description, &event.documentation);
     let generics = &event.input.generics;
 
     let measurement_fields = event.measurements().map(|field| {
@@ -46,7 +46,8 @@ pub(crate) fn expand(event: &Event<'_>) -> TokenStream {
                     file: ::core::file!(),
                     line: ::core::line!(),
                 },
-            );
+            )
+            .documented(#documentation);
             static __TELEMETRY_CALLSITE: #core::Callsite = #core::Callsite::new(&__TELEMETRY_METADATA);
             #core::__private::inventory::submit! { &__TELEMETRY_CALLSITE }
 

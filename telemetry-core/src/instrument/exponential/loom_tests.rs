@@ -14,8 +14,21 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Schema -3, with room for one chunk of one bucket before the resolution halves to the coarsest.
-const TABLE: ChunkTable =
-    ChunkTable { offset: 0, capacity: 4, chunk_bits: 0, slots: 1, schema: COARSEST + 1, budget: 1 };
+const TABLE: ChunkTable = table_at(0);
+
+pub(in crate::instrument) const fn table_at(offset: u32) -> ChunkTable {
+    ChunkTable {
+        offset,
+        capacity: 4,
+        chunk_bits: 0,
+        slots: 1,
+        schema: COARSEST + 1,
+        budget: 1,
+        limit: u32::MAX,
+        threshold: 0.0,
+        widest: 0.0,
+    }
+}
 
 /// The cells of a table.
 fn table() -> u32 {
@@ -23,15 +36,18 @@ fn table() -> u32 {
 }
 
 fn record(shard: &Shard, first: u32, x: f64) {
-    shard.add(Address::of(TABLE.bucket(first, x)), 1);
+    shard.add(Address::of(TABLE.bucket(first, x).unwrap()), 1);
 }
 
 /// Index and count of the buckets, as if they were kept at the coarsest resolution.
 fn read(first: u32) -> Vec<(i32, u64)> {
-    let (mut positive, mut negative) = (Vec::new(), Vec::new());
-    let schema = TABLE.read(&mut Reader::new(), first, &mut positive, &mut negative);
-    assert!(negative.is_empty());
-    positive.iter().map(|(index, count)| (coarser(*index, (schema - COARSEST) as u8), *count)).collect()
+    read_with(first, &mut Lists::default())
+}
+
+fn read_with(first: u32, lists: &mut Lists) -> Vec<(i32, u64)> {
+    let schema = TABLE.read(&mut Reader::new(), first, lists).schema;
+    assert!(lists.negative.is_empty());
+    lists.positive.iter().map(|(index, count)| (coarser(*index, (schema - COARSEST) as u8), *count)).collect()
 }
 
 /// Two threads reach a bucket for the first time at once: it is made once.
@@ -89,5 +105,33 @@ fn loom_halving_the_resolution_loses_nothing() {
         }
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(read(first), [(1, 3), (2, 1)]);
+    });
+}
+
+/// The chunks are taken out of the table while somebody records: a value lands in an old chunk or in a new one, and is
+/// there when all sections have been left.
+#[test]
+fn loom_a_value_is_counted_once_while_the_chunks_are_taken_out() {
+    model(3, || {
+        let first = table();
+        let claimed = space().claim().expect("there are two");
+        let shard = space().shards().nth(claimed).expect("a shard that was claimed is there");
+        record(space().words(), first, 2.0);
+        let recorder = thread::spawn(move || {
+            let _section = shard.section.enter_if_outside();
+            record(shard, first, 2.0);
+        });
+        let unlinked = Arc::new(TABLE.unlink(first));
+        if space().wait_for_sections() {
+            // Nobody adds to the old chunks any more: they are given back, and others may have their cells.
+            let mut lists = Lists { unlinked: Some(Arc::clone(&unlinked)), ..Lists::default() };
+            let old: u64 = unlinked.ranges().map(|(cell, _)| Reader::new().whole(cell)).sum();
+            assert!(read_with(first, &mut lists).iter().map(|(_, count)| count).sum::<u64>() >= old);
+            unlinked.free();
+            recorder.join().unwrap();
+            assert_eq!(old + read(first).iter().map(|(_, count)| count).sum::<u64>(), 2);
+        } else {
+            recorder.join().unwrap();
+        }
     });
 }

@@ -1,0 +1,4 @@
+//! The metrics in a server that is not ours.
+
+mod load;
+mod service;
