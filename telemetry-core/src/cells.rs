@@ -16,6 +16,9 @@
 //! shards; threads beyond them write to the shared ones with `fetch_add`, so memory is bounded whatever the number of
 //! threads. After thread-local storage is gone, a thread writes to a shared shard too.
 //!
+//! A child of `fork` has one thread. Nobody adopts the shards of the others there, and the sections that those were in are
+//! left for them, see `fork`.
+//!
 //! # Reading while others write
 //!
 //! Cells are read and written with relaxed operations: a total is the only fact, nothing is published through it. Each
@@ -24,6 +27,8 @@
 //!
 //! Model: `loom_tests`.
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod fork;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod reader;
@@ -164,6 +169,8 @@ impl CellSpace {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: only written under this lock.
         if self.count.load(Ordering::Relaxed) == 0 {
+            #[cfg(all(target_os = "linux", not(loom)))]
+            fork::watch();
             for _ in 0..Self::shared_count() {
                 self.push(true);
             }

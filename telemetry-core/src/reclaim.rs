@@ -63,6 +63,15 @@ impl Section {
         self.word.load(Ordering::Acquire)
     }
 
+    /// Leaves it for threads that this process, a child of `fork`, does not have.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn end(&self) {
+        // Relaxed: there is no other thread.
+        let word = self.word.load(Ordering::Relaxed);
+        let left = if self.shared { 0 } else { word.next_multiple_of(2) };
+        self.word.store(left, Ordering::Relaxed);
+    }
+
     /// Whether every thread that was in the section when `seen` was observed has left it.
     pub(crate) fn has_left(&self, seen: u64) -> bool {
         // Acquire: as in `observe`.

@@ -69,6 +69,10 @@ mod recording;
 pub mod serve;
 mod sources;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use encode::Options;
 pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes};
 #[cfg(feature = "tower")]

@@ -109,6 +109,8 @@ pub use limits::Limits;
 pub use tls::{ClientAuth, Tls, TlsError, TlsVersion};
 #[cfg(unix)]
 pub use unix::{UnixSocket, UnixSocketError};
+#[cfg(all(fuzzing, feature = "web-config"))]
+pub(crate) use web_config::parse_web_config;
 #[cfg(feature = "web-config")]
 pub use web_config::{WebConfigError, check_web_config};
 

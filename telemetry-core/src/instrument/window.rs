@@ -14,6 +14,9 @@ const COUNT_BITS: u32 = 36;
 /// The most that one slot of one thread holds; it stays there.
 const MOST: u64 = (1 << COUNT_BITS) - 1;
 const EPOCHS: u64 = 1 << (64 - COUNT_BITS);
+/// By how many epochs a slot is taken to be newer than an event: so late is who was interrupted between the look at the
+/// clock and the store. A slot that seems newer by more was last marked nearly all epochs ago.
+const LATE: u64 = 1 << 16;
 
 /// The length of a sliding window, and of the slots that it is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +114,13 @@ impl Window {
 /// A slot's word with `n` more at an epoch.
 #[inline]
 pub(crate) fn marked(word: u64, epoch: u64, n: u64) -> u64 {
-    // Epochs are kept modulo 2^28: a slot of one second is mistaken for a fresh one after 8 years without an event.
+    // Epochs are kept modulo 2^28: after 8 years without an event, or 3 days where a slot is a millisecond, a slot is
+    // mistaken for a fresh one for the length of the window, and for a newer one during the `LATE` epochs before.
     let epoch = epoch % EPOCHS;
     let stored = word >> COUNT_BITS;
     if stored == epoch {
         epoch << COUNT_BITS | ((word & MOST) + n.min(MOST)).min(MOST)
-    } else if stored != 0 && stored.wrapping_sub(epoch) % EPOCHS < EPOCHS / 2 {
+    } else if stored != 0 && stored.wrapping_sub(epoch) % EPOCHS < LATE {
         // The slot is newer than this event, which therefore lies outside of the window.
         word
     } else {
@@ -167,6 +171,15 @@ mod tests {
     fn a_late_event_leaves_a_newer_slot_alone() {
         let word = marked(0, 67, 4);
         assert_eq!(marked(word, 7, 1), word);
+    }
+
+    /// A slot may rest for nearly all epochs that there are, and counts the next event.
+    #[test]
+    fn an_event_after_a_long_rest_is_counted() {
+        for rest in [60, LATE, EPOCHS / 2, EPOCHS / 2 + 1, EPOCHS - LATE] {
+            let word = marked(0, 60, 4);
+            assert_eq!(Window::MINUTE.count(marked(word, 60 + rest, 1), 60 + rest), 1, "{rest}");
+        }
     }
 
     #[test]

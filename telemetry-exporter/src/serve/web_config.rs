@@ -55,6 +55,12 @@ pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, WebConfi
     Ok(WebConfig { tls, users: file.users, headers: file.headers, rate: file.rate })
 }
 
+/// For the fuzz targets: what is wrong with a text, and in which line.
+#[cfg(fuzzing)]
+pub(crate) fn parse_web_config(text: &str) -> Result<(), (usize, String)> {
+    parse(text, Path::new("")).map(drop).map_err(|problem| (problem.line, problem.text))
+}
+
 /// The file, without those that it names.
 struct File {
     tls: Option<TlsSection>,
