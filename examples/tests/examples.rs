@@ -150,10 +150,10 @@ fn a_program_that_traces_has_metrics_of_its_spans() {
     };
     get_until(address, "/metrics", OPENMETRICS, |response| {
         let found = |start: &&str| response.body.lines().find(|line| line.starts_with(start));
-        lines.iter().all(|line| found(&line).is_some())
+        lines.iter().all(|line| found(line).is_some())
             // The span that has just closed, and the one around an event.
             && response.body.lines().any(|line| line.starts_with("web_request_duration_seconds_bucket{") && has_trace(line))
-            && lines[2..4].iter().all(|line| has_trace(found(&line).unwrap_or_default()))
+            && lines[2..4].iter().all(|line| has_trace(found(line).unwrap_or_default()))
     });
     assert!(tracing.line_with("shop.checkout country=").contains("INFO request{"));
 }

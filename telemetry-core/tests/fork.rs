@@ -21,9 +21,10 @@ fn fork(child: impl FnOnce()) {
     // is the point here; `std` and the allocator of the C library are made for that.
     let process = unsafe { libc::fork() };
     if process == 0 {
-        // SAFETY: both take integers; `_exit` runs nothing of the parent's, such as the test harness's reports.
+        // SAFETY: it takes an integer.
         unsafe { libc::alarm(CHILD_SECONDS) };
         let code = if catch_unwind(AssertUnwindSafe(child)).is_ok() { 0 } else { 1 };
+        // SAFETY: it takes an integer, and runs nothing of the parent's, such as the test harness's reports.
         unsafe { libc::_exit(code) };
     }
     assert!(process > 0, "the system can't fork");

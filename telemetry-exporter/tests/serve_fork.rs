@@ -50,9 +50,10 @@ fn a_child_gives_up_the_endpoint_of_its_parent_and_has_its_own() {
     // endpoint's, which waits for a client.
     let process = unsafe { libc::fork() };
     if process == 0 {
-        // SAFETY: both take integers; `_exit` runs nothing of the parent's.
+        // SAFETY: it takes an integer.
         unsafe { libc::alarm(CHILD_SECONDS) };
         let code = if catch_unwind(AssertUnwindSafe(live_on)).is_ok() { 0 } else { 1 };
+        // SAFETY: it takes an integer, and runs nothing of the parent's.
         unsafe { libc::_exit(code) };
     }
     assert!(process > 0, "the system can't fork");
