@@ -1,13 +1,16 @@
-//! Exemplars in OpenMetrics: behind totals and buckets, valid whatever a source gives, and nowhere else.
+//! Exemplars in OpenMetrics, protobuf and JSON: of totals and buckets, valid whatever a source gives, and nowhere else.
 
 mod encode_fixture;
+mod protobuf_messages;
 
 use std::time::Duration;
 
 use encode_fixture::{encoded, series};
+use protobuf_messages::{Metric, messages};
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{
-    Exemplar, Exemplars, HistogramSample, Labels, Sample, Series, SpiralSample, SummarySample, Total, Visit,
+    Exemplar, Exemplars, ExponentialSample, HistogramSample, Labels, Sample, Series, SpiralSample, SummarySample,
+    Total, Visit,
 };
 use telemetry_exporter::encode::Options;
 use telemetry_exporter::negotiate::Format;
@@ -56,6 +59,75 @@ fn exemplars_stand_behind_totals_and_buckets() {
          sent_total 3.5 # {} 2.5 1520430000.123\n\
          # EOF\n"
     );
+}
+
+/// The labels, value and time of an exemplar that `prost` read.
+fn read(exemplar: &protobuf_messages::Exemplar) -> (Vec<(&str, &str)>, f64, Duration) {
+    let labels = exemplar.label.iter().map(|label| (label.name(), label.value())).collect();
+    let time = exemplar.timestamp.unwrap();
+    (labels, exemplar.value(), Duration::new(time.seconds.try_into().unwrap(), time.nanos.try_into().unwrap()))
+}
+
+fn decoded(show: impl FnOnce(&mut dyn Visit)) -> Vec<Metric> {
+    let mut encoder = Format::Protobuf.encoder(Options::default());
+    show(&mut encoder.as_mut());
+    encoder.finish();
+    messages(&encoder.take()).into_iter().flat_map(|family| family.metric).collect()
+}
+
+/// In protobuf a total and a bucket have theirs, and a bucket is written for the one beyond all bounds.
+#[test]
+fn exemplars_are_parts_of_totals_and_buckets_in_protobuf() {
+    let metrics = decoded(show);
+    let trace = vec![("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"), ("span_id", "00f067aa0ba902b7")];
+    let histogram = metrics[0].histogram.as_ref().unwrap();
+    let buckets: Vec<_> =
+        histogram.bucket.iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
+    assert_eq!(buckets, [(0.1, 2), (1.0, 2), (f64::INFINITY, 3)]);
+    let exemplars: Vec<_> = histogram.bucket.iter().map(|bucket| bucket.exemplar.as_ref().map(read)).collect();
+    let last = (vec![("text", "\"a\" b\\c\nd")], 5.0, TIME);
+    assert_eq!(exemplars, [Some((trace.clone(), 0.1, TIME)), None, Some(last)]);
+    assert!(histogram.exemplars.is_empty(), "there are no exponential buckets");
+    let of_total =
+        |metric: &Metric| metric.counter.as_ref().unwrap().exemplar.as_ref().map(|read_from| read(read_from).1);
+    assert_eq!(metrics[1..].iter().map(of_total).collect::<Vec<_>>(), [Some(1.0), Some(2.5)]);
+    let of_done = metrics[1].counter.as_ref().unwrap().exemplar.as_ref().unwrap();
+    assert_eq!(read(of_done), (trace, 1.0, TIME));
+}
+
+/// Exponential buckets have all exemplars beside them, whether there are explicit ones too or not.
+#[test]
+fn exemplars_of_exponential_buckets_stand_beside_them() {
+    let exponential = ExponentialSample {
+        schema: 0,
+        zero_threshold: 0.0,
+        zero_count: 0,
+        positive: &[(-3, 2), (3, 1)],
+        negative: &[],
+    };
+    let both = HistogramSample { exponential: Some(exponential), ..HISTOGRAM };
+    let native = HistogramSample { bounds: &[], counts: &[3], ..both.clone() };
+    let exemplars = [exemplar(&[("a", "b")], 5.0), exemplar(&[("a-b", "bad")], 0.2), exemplar(&[], 0.1)];
+    let metrics = decoded(|visitor| {
+        visitor.family(&Family::new("took", Kind::Distribution));
+        visitor.series(&with(&exemplars, Sample::Histogram(both)));
+        visitor.series(&with(&exemplars, Sample::Histogram(native)));
+    });
+    for (metric, buckets) in metrics.iter().zip([3, 0]) {
+        let histogram = metric.histogram.as_ref().unwrap();
+        assert_eq!(histogram.bucket.len(), buckets);
+        let values: Vec<_> = histogram.exemplars.iter().map(|exemplar| read(exemplar).1).collect();
+        assert_eq!(values, [5.0, 0.1], "the one with a bad name is left out");
+    }
+}
+
+#[test]
+fn a_series_in_json_lists_its_exemplars() {
+    let body = encoded(Format::Json, Options::default(), show);
+    let read: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let exemplars = |family: usize| &read["families"][family]["series"][0]["exemplars"];
+    assert_eq!(exemplars(2), &serde_json::json!([{"labels": {}, "value": 2.5, "timestamp": 1_520_430_000.123}]));
+    assert_eq!(exemplars(0)[0]["labels"]["text"], "\"a\" b\\c\nd");
 }
 
 /// The text format has none: one would cost the scrape.

@@ -61,13 +61,13 @@ fn every_kind_is_read_back() {
     assert!(!families.iter().any(|family| family.metric.is_empty()), "a family without series is not there");
 
     let counter = metric(&families, "http_server_request_stop_total", &[("route", "/"), ("status", "500")]);
-    let counter = counter.counter.unwrap();
+    let counter = counter.counter.as_ref().unwrap();
     assert_eq!((counter.value, counter.created_timestamp), (Some(3.0), Some(CREATED_ON_WIRE)));
     let overflow = metric(&families, "http_server_request_stop_total", &[("otel_metric_overflow", "true")]);
-    assert_eq!(overflow.counter.unwrap().value, Some(7.0));
+    assert_eq!(overflow.counter.as_ref().unwrap().value, Some(7.0));
     // An empty value is no label.
     let unrouted = metric(&families, "http_server_request_stop_total", &[("status", "404")]);
-    assert_eq!(unrouted.counter.unwrap().value, Some(1e6));
+    assert_eq!(unrouted.counter.as_ref().unwrap().value, Some(1e6));
 
     for (queue, value) in [("a", 0.25), ("b", -0.0), ("e", f64::INFINITY), ("f", -5e-324)] {
         let read = metric(&families, "queue_fill_ratio", &[("queue", queue)]).gauge.unwrap().value();
@@ -95,7 +95,7 @@ fn every_kind_is_read_back() {
     assert!(native.is_native() && native.bucket.is_empty());
 
     let (count, window) = ("shop_cart_checkout_items_total", "shop_cart_checkout_items_window60s");
-    assert_eq!(metric(&families, count, &[("country", "de")]).counter.unwrap().value(), 12.0);
+    assert_eq!(metric(&families, count, &[("country", "de")]).counter.as_ref().unwrap().value(), 12.0);
     assert_eq!(metric(&families, window, &[("country", "de")]).gauge.unwrap().value(), 2.0);
     assert_eq!(of(window).0, MetricType::Gauge);
 
@@ -300,7 +300,7 @@ proptest! {
         }
         let read = families[0].metric[0].gauge.unwrap().value();
         prop_assert!(read.to_bits() == value.to_bits() || read.is_nan() && value.is_nan());
-        let counter = families[1].metric[0].counter.unwrap();
+        let counter = families[1].metric[0].counter.as_ref().unwrap();
         #[allow(clippy::cast_precision_loss)] // Floats are what the format has.
         let count = count as f64;
         prop_assert_eq!(counter.value(), count);

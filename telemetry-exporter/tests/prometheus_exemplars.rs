@@ -3,12 +3,14 @@
 mod prometheus_server;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use prometheus_server::Prometheus;
 use telemetry_core::exemplar::Sampler;
-use telemetry_core::instrument::Buckets;
-use telemetry_core::metric::{counter, distribution, sum};
+use telemetry_core::instrument::{Buckets, Exponential};
+use telemetry_core::metric::{Metric, counter, distribution, sum};
+use telemetry_core::snapshot::ValueSnapshot;
 use telemetry_core::{Dispatch, Registry, Unit, emit};
 use telemetry_exporter::Exporter;
 use telemetry_exporter::name::Names;
@@ -25,7 +27,12 @@ fn held(registry: &Registry) -> Stored {
             for exemplar in &series.exemplars {
                 let mut labels = series.labels.clone();
                 labels.insert("__name__".to_owned(), names.main().into_owned());
-                if let telemetry_core::snapshot::ValueSnapshot::Histogram { bounds, .. } = &series.value {
+                let histogram = match &series.value {
+                    ValueSnapshot::Histogram { bounds, exponential: None, .. } => Some(bounds),
+                    // A native histogram is a series of its own, without `le`.
+                    _ => None,
+                };
+                if let Some(bounds) = histogram {
                     let bound = bounds.iter().copied().find(|bound| exemplar.value <= *bound).unwrap_or(f64::INFINITY);
                     labels.insert("__name__".to_owned(), format!("{}_bucket", names.base()));
                     labels.insert("le".to_owned(), threshold(bound));
@@ -68,10 +75,9 @@ fn threshold(value: f64) -> String {
     format!("{value:?}")
 }
 
-#[test]
-fn prometheus_stores_the_exemplars_that_the_process_holds() {
-    let Some(mut program) = telemetry_testkit::peer::prometheus() else { return };
-    program.arg("--enable-feature=exemplar-storage");
+/// What a Prometheus that asks in its own way has stored, after two scrapes, is what the process holds of `definitions`.
+fn check_stored(mut program: Command, features: &str, definitions: impl FnOnce(&Sampler) -> Vec<Metric>, count: usize) {
+    program.arg(format!("--enable-feature={features}"));
     // The first of each bucket stays, so that what is stored does not depend on when it was scraped.
     let traces = Sampler::new(|exemplar| {
         let trace = exemplar.event().and_then(|event| event.tag("trace"));
@@ -82,13 +88,10 @@ fn prometheus_stores_the_exemplars_that_the_process_holds() {
     });
     let traces = traces.every(Duration::MAX);
     let (registry, dispatch) = (Registry::new(), Dispatch::new());
-    let buckets = Buckets::new([0.005, 0.3, 1.0]).unwrap();
     let exporter = Exporter::builder()
         .registry(&registry)
         .dispatch(&dispatch)
-        .metric(counter("stored.request.count").tags(["route"]).exemplars(&traces))
-        .metric(sum("stored.request.body").unit(Unit::Byte).exemplars(&traces))
-        .metric(distribution("stored.request.took").tags(["route"]).buckets(buckets).exemplars(&traces))
+        .metrics(definitions(&traces))
         .listen("127.0.0.1:0")
         .serve()
         .unwrap();
@@ -101,8 +104,7 @@ fn prometheus_stores_the_exemplars_that_the_process_holds() {
         }
     });
     let held = held(&registry);
-    // Four buckets and one total for two routes, and one total more.
-    assert_eq!(held.len(), 11, "{held:#?}");
+    assert_eq!(held.len(), count, "{held:#?}");
 
     let prometheus = Prometheus::start(program, &[("shop", exporter.local_addr())]);
     while prometheus.scrapes_of("shop") < 2 {
@@ -110,4 +112,42 @@ fn prometheus_stores_the_exemplars_that_the_process_holds() {
     }
     assert_eq!(stored(&prometheus), held);
     assert_eq!(prometheus.query("min_over_time(up{job=\"shop\"}[1h])")[0].1, 1.0);
+}
+
+fn totals_and_a_distribution(traces: &Sampler) -> Vec<Metric> {
+    let buckets = Buckets::new([0.005, 0.3, 1.0]).unwrap();
+    vec![
+        counter("stored.request.count").tags(["route"]).exemplars(traces),
+        sum("stored.request.body").unit(Unit::Byte).exemplars(traces),
+        distribution("stored.request.took").tags(["route"]).buckets(buckets).exemplars(traces),
+    ]
+}
+
+/// Four buckets and one total for two routes, and one total more.
+const TOTALS_AND_BUCKETS: usize = 11;
+
+#[test]
+fn prometheus_stores_the_exemplars_that_the_process_holds() {
+    let Some(program) = telemetry_testkit::peer::prometheus() else { return };
+    check_stored(program, "exemplar-storage", totals_and_a_distribution, TOTALS_AND_BUCKETS);
+}
+
+/// With native histograms it asks for protobuf, and there the exemplars of a classic histogram are read too.
+#[test]
+fn prometheus_stores_the_exemplars_of_protobuf() {
+    let Some(program) = telemetry_testkit::peer::prometheus() else { return };
+    check_stored(program, "exemplar-storage,native-histograms", totals_and_a_distribution, TOTALS_AND_BUCKETS);
+}
+
+#[test]
+fn prometheus_3_stores_the_exemplars_of_native_histograms() {
+    let Some(program) = telemetry_testkit::peer::prometheus_3() else { return };
+    let definitions = |traces: &Sampler| {
+        let native = distribution("stored.native").event("stored.request").measurement("took").tags(["route"]);
+        let mut metrics = totals_and_a_distribution(traces);
+        metrics.push(native.exponential(Exponential::default()).exemplars(traces));
+        metrics
+    };
+    // Of a native histogram, each power of ten or so keeps one: here three for each route.
+    check_stored(program, "exemplar-storage,native-histograms", definitions, TOTALS_AND_BUCKETS + 6);
 }

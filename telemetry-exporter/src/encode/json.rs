@@ -6,12 +6,15 @@
 //!     {"labels":{"queue":"mail"},"created":1700000000.5,"value":3}]}]}
 //! ```
 //!
-//! Each family and each series begins a line. Names are those of the definitions, dots and all, and the counts of a histogram are those of each bucket alone. A
-//! float that is no number in JSON is one of the texts `"NaN"`, `"+Inf"` and `"-Inf"`. What is not known is `null`.
+//! Each family and each series begins a line. Names are those of the definitions, dots and all, and the counts of a
+//! histogram are those of each bucket alone. A float that is no number in JSON is one of the texts `"NaN"`, `"+Inf"` and
+//! `"-Inf"`. What is not known is `null`. A series that has exemplars lists them:
+//! `"exemplars":[{"labels":{"trace_id":"4bf9…"},"value":0.043,"timestamp":1700000000.123}]`.
 
 use telemetry_core::family::Family;
-use telemetry_core::scrape::{ExponentialSample, Sample, Series, Total, Visit};
+use telemetry_core::scrape::{Exemplars, ExponentialSample, Labels, Sample, Series, Total, Visit};
 
+use super::exemplar::is_legal;
 use super::{Encoder, ROOM};
 
 /// Encodes a walk as one JSON object.
@@ -75,17 +78,16 @@ impl Visit for Json {
         };
         let start = out.len();
         push(out, if *at == At::Series { ",\n{\"labels\":{" } else { "\n{\"labels\":{" });
-        push_list(out, series.labels, |out, (name, value)| {
-            push_string(out, name);
-            push(out, ":");
-            push_string(out, value);
-        });
+        push_labels(out, series.labels);
         push(out, "},\"created\":");
         match series.created {
             Some(created) => push_float(out, created.as_secs_f64()),
             None => push(out, "null"),
         }
         if push_sample(out, &series.sample) {
+            if !series.exemplars.is_empty() {
+                push_exemplars(out, &series.exemplars);
+            }
             push(out, "}");
             *at = At::Series;
         } else {
@@ -198,6 +200,29 @@ fn push_exponential(out: &mut Vec<u8>, exponential: &ExponentialSample<'_>) {
         push(out, "]");
     }
     push(out, "}");
+}
+
+/// Appends the exemplars that break no rule.
+fn push_exemplars(out: &mut Vec<u8>, exemplars: &Exemplars<'_>) {
+    push(out, ",\"exemplars\":[");
+    push_list(out, exemplars.iter().filter(is_legal), |out, exemplar| {
+        push(out, "{\"labels\":{");
+        push_labels(out, exemplar.labels);
+        push(out, "},\"value\":");
+        push_float(out, exemplar.value);
+        push(out, ",\"timestamp\":");
+        push_float(out, exemplar.timestamp.as_secs_f64());
+        push(out, "}");
+    });
+    push(out, "]");
+}
+
+fn push_labels(out: &mut Vec<u8>, labels: Labels<'_>) {
+    push_list(out, labels, |out, (name, value)| {
+        push_string(out, name);
+        push(out, ":");
+        push_string(out, value);
+    });
 }
 
 fn push(out: &mut Vec<u8>, text: &str) {

@@ -8,6 +8,7 @@
 //! if it were one. To write the length of a large family beforehand would take a walk of its own, between which and the
 //! next one series come and go.
 
+mod exemplar;
 mod label;
 mod native;
 mod wire;
@@ -15,11 +16,14 @@ mod wire;
 use std::time::Duration;
 
 use telemetry_core::family::{Family, Kind};
-use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, States, SummarySample, Visit};
+use telemetry_core::scrape::{
+    Exemplar, Exemplars, HistogramSample, Labels, Sample, Series, States, SummarySample, Visit,
+};
 
+use self::exemplar::{push_exemplar, push_exemplars};
 use self::label::Pairs;
 use self::native::push_native;
-use self::wire::{LONGEST, push_double, push_message, push_text, push_total, push_uint, push_varint};
+use self::wire::{LONGEST, push_double, push_message, push_text, push_timestamp, push_total, push_uint, push_varint};
 use super::{Encoder, ROOM};
 use crate::encode::Options;
 use crate::name::{Names, Naming, Taken};
@@ -52,8 +56,9 @@ mod metric {
     pub(super) const HISTOGRAM: u32 = 7;
 }
 
-/// The field of a gauge and of a counter; a counter's exemplar would be its field 2.
+/// The field of a gauge and of a counter.
 const VALUE: u32 = 1;
+const COUNTER_EXEMPLAR: u32 = 2;
 /// When the series came to be.
 const COUNTER_CREATED: u32 = 3;
 const SUMMARY_CREATED: u32 = 4;
@@ -180,6 +185,11 @@ impl Visit for Protobuf {
         };
         let (start, windows) = (self.series.metrics.len(), self.windows.metrics.len());
         if family.push_series(&mut self.series.metrics, &mut self.windows.metrics, series) {
+            if has_native_exemplars(series) {
+                // Prometheus 3.5 goes on counting exemplars where the series before it ended, and would leave out as many
+                // of the next: each such series has a message of its own, where it begins anew.
+                self.series.flush(&mut self.out);
+            }
             self.series.flush_if_long(&mut self.out);
             self.windows.flush_if_long(&mut self.out);
         } else {
@@ -237,6 +247,10 @@ impl Exposed {
             (Kind::Counter | Kind::Sum, Sample::Total(total)) => {
                 self.push_metric(out, &series.labels, metric::COUNTER, |out| {
                     push_total(out, VALUE, *total);
+                    if !series.exemplars.is_empty() {
+                        let newest = series.exemplars.within(f64::NEG_INFINITY, f64::INFINITY);
+                        push_exemplar(out, COUNTER_EXEMPLAR, newest);
+                    }
                     push_created(out, COUNTER_CREATED, created);
                     true
                 })
@@ -252,8 +266,11 @@ impl Exposed {
             (Kind::StateSet, Sample::States(states)) => self.push_states(out, &series.labels, *states),
             (Kind::Distribution, Sample::Histogram(histogram)) => {
                 self.push_metric(out, &series.labels, metric::HISTOGRAM, |out| {
-                    push_histogram(out, histogram) && {
+                    push_histogram(out, histogram, &series.exemplars) && {
                         push_created(out, HISTOGRAM_CREATED, created);
+                        if has_native_exemplars(series) {
+                            push_exemplars(out, &series.exemplars);
+                        }
                         true
                     }
                 })
@@ -303,20 +320,23 @@ impl Exposed {
     }
 }
 
-/// Appends a time as a `google.protobuf.Timestamp`, if it is known.
+/// Whether exemplars stand beside the exponential buckets of a series.
+#[inline]
+fn has_native_exemplars(series: &Series<'_>) -> bool {
+    !series.exemplars.is_empty()
+        && matches!(&series.sample, Sample::Histogram(histogram) if histogram.exponential.is_some())
+}
+
+/// Appends the time of creation, if it is known.
 #[inline]
 fn push_created(out: &mut Vec<u8>, field: u32, created: Option<Duration>) {
-    const SECONDS: u32 = 1;
-    const NANOS: u32 = 2;
-    let Some(created) = created else { return };
-    push_message(out, field, |out| {
-        push_uint(out, SECONDS, created.as_secs());
-        push_uint(out, NANOS, created.subsec_nanos().into());
-    });
+    if let Some(created) = created {
+        push_timestamp(out, field, created);
+    }
 }
 
 /// Appends the fields of a histogram, up to the time of its creation; false if its buckets are none.
-fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>) -> bool {
+fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>, exemplars: &Exemplars<'_>) -> bool {
     let HistogramSample { bounds, counts, sum, exponential } = histogram;
     let are_bounds = bounds.iter().all(|bound| bound.is_finite()) && bounds.is_sorted_by(|one, next| one < next);
     if counts.len() != bounds.len() + 1 || !are_bounds {
@@ -328,22 +348,33 @@ fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>) -> bool {
         exponential.as_ref().map_or_else(|| histogram.count(), telemetry_core::scrape::ExponentialSample::count);
     push_uint(out, COUNT, count);
     push_double(out, SUM, *sum);
-    let mut below = 0_u64;
-    // The bucket up to infinity is the count.
+    let (mut below, mut lower) = (0_u64, f64::NEG_INFINITY);
     for (bound, in_bucket) in bounds.iter().zip(*counts) {
         below = below.saturating_add(*in_bucket);
-        push_bucket(out, *bound, below.min(count));
+        let exemplar = if exemplars.is_empty() { None } else { exemplars.within(lower, *bound) };
+        push_bucket(out, *bound, below.min(count), exemplar);
+        lower = *bound;
+    }
+    // The bucket up to infinity is the count, and is written only when it has something else to say. A histogram without
+    // explicit buckets stays one.
+    let last = if exemplars.is_empty() || bounds.is_empty() { None } else { exemplars.within(lower, f64::INFINITY) };
+    if last.is_some() {
+        push_bucket(out, f64::INFINITY, count, last);
     }
     exponential.as_ref().is_none_or(|exponential| push_native(out, exponential))
 }
 
-/// Appends an explicit bucket; its exemplar would be its field 3.
-fn push_bucket(out: &mut Vec<u8>, bound: f64, count: u64) {
+/// Appends an explicit bucket.
+fn push_bucket(out: &mut Vec<u8>, bound: f64, count: u64, exemplar: Option<Exemplar<'_>>) {
     const CUMULATIVE_COUNT: u32 = 1;
     const UPPER_BOUND: u32 = 2;
+    const BUCKET_EXEMPLAR: u32 = 3;
     push_message(out, PARTS, |out| {
         push_uint(out, CUMULATIVE_COUNT, count);
         push_double(out, UPPER_BOUND, bound);
+        if exemplar.is_some() {
+            push_exemplar(out, BUCKET_EXEMPLAR, exemplar);
+        }
     });
 }
 

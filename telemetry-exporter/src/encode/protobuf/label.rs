@@ -125,7 +125,8 @@ impl Pair {
     }
 }
 
-fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+/// Appends a label as a message.
+pub(super) fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
     push_message(out, LABEL, |out| {
         push_text(out, NAME, name);
         push_text(out, VALUE, value);

@@ -3,6 +3,8 @@
 //! A message stands behind its length, which is known when it is complete. One byte is left for it, which is enough up to
 //! 127 bytes; what is longer is moved up, which costs less than to add up the lengths of everything beforehand.
 
+use std::time::Duration;
+
 use telemetry_core::scrape::Total;
 
 const VARINT: u32 = 0;
@@ -63,6 +65,17 @@ pub(super) fn push_double(out: &mut Vec<u8>, field: u32, value: f64) {
 #[inline]
 pub(super) fn push_total(out: &mut Vec<u8>, field: u32, total: Total) {
     push_double(out, field, total.to_f64());
+}
+
+/// Appends a field of type `google.protobuf.Timestamp`.
+#[inline]
+pub(super) fn push_timestamp(out: &mut Vec<u8>, field: u32, since_epoch: Duration) {
+    const SECONDS: u32 = 1;
+    const NANOS: u32 = 2;
+    push_message(out, field, |out| {
+        push_uint(out, SECONDS, since_epoch.as_secs());
+        push_uint(out, NANOS, since_epoch.subsec_nanos().into());
+    });
 }
 
 /// Appends a field of type `string`.
