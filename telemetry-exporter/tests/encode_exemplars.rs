@@ -106,7 +106,7 @@ fn exemplars_of_exponential_buckets_stand_beside_them() {
         negative: &[],
     };
     let both = HistogramSample { exponential: Some(exponential), ..HISTOGRAM };
-    let native = HistogramSample { bounds: &[], counts: &[3], ..both.clone() };
+    let native = HistogramSample { bounds: &[], counts: &[3], ..both };
     let exemplars = [exemplar(&[("a", "b")], 5.0), exemplar(&[("a-b", "bad")], 0.2), exemplar(&[], 0.1)];
     let metrics = decoded(|visitor| {
         visitor.family(&Family::new("took", Kind::Distribution));
