@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::instrument::BucketsError;
 use crate::unit::Unit;
 
 /// A definition that can't become a metric: which, and why.
@@ -32,8 +31,6 @@ pub enum Fault {
     KeepAndDrop,
     /// The measurement's unit does not convert into the metric's.
     Units(Unit, Unit),
-    /// Bounds of buckets.
-    Buckets(BucketsError),
     /// A setting of exponential buckets.
     Exponential(&'static str),
     /// A quantile is not between 0 and 1, or is given twice, or none is given.
@@ -132,14 +129,7 @@ impl fmt::Debug for MetricError {
     }
 }
 
-impl std::error::Error for MetricError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.fault {
-            Fault::Buckets(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for MetricError {}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +142,6 @@ impl fmt::Display for Fault {
             Self::RepeatedLabel(label) => write!(f, "the label {label:?} is there twice; leave one out, or give it another name with `.tag_as(..)`"),
             Self::KeepAndDrop => f.write_str("both `keep` and `drop` are given; say it with one of them"),
             Self::Units(from, into) => write!(f, "{from} do not convert into {into}; choose a unit of the same dimension"),
-            Self::Buckets(error) => error.fmt(f),
             Self::Exponential(wrong) => write!(f, "its exponential buckets: {wrong}"),
             Self::Quantiles => f.write_str("quantiles are numbers from 0 to 1, at least one, each once"),
             Self::Option(option, kinds) => write!(f, "`{option}` belongs to {kinds}; leave it out"),
