@@ -50,10 +50,7 @@ impl LabelText {
         let mut separator: &[u8] = b"";
         let mut push = |name: &str, value: &str| {
             out.extend_from_slice(separator);
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"=\"");
-            push_escaped(out, value, Quotes::Escaped);
-            out.push(b'"');
+            push_pair(out, name, value);
             separator = b",";
         };
         if labels.is_row() {
@@ -119,6 +116,14 @@ impl Pieces {
         out.extend_from_slice(self.last.text());
         true
     }
+}
+
+/// Appends a label whose name is written as it is: `name="value"`.
+pub(super) fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    push_escaped(out, value, Quotes::Escaped);
+    out.push(b'"');
 }
 
 /// What becomes of the quotes in an escaped text.
