@@ -148,6 +148,6 @@ fn prometheus_3_stores_the_exemplars_of_native_histograms() {
         metrics.push(native.exponential(Exponential::default()).exemplars(traces));
         metrics
     };
-    // Of a native histogram, each power of ten or so keeps one: here three for each route.
+    // A native histogram keeps one for values of like size: here three for each route.
     check_stored(program, "exemplar-storage,native-histograms", definitions, TOTALS_AND_BUCKETS + 6);
 }

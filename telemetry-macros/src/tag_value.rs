@@ -92,22 +92,24 @@ fn expand(input: &DeriveInput, data: &DataEnum, texts: &[String]) -> TokenStream
     let ident = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let variants = data.variants.iter().map(|variant| &variant.ident);
-    let indices = 0..texts.len();
+    let (indices, count) = (0..texts.len(), texts.len());
+    // The array itself is the static: a slice that a static or a constant refers to may have another address in each part
+    // of the program, and tags of a closed set are known by the address of their names.
     quote! {
         const _: () = {
-            static __TELEMETRY_NAMES: &[&::core::primitive::str] = &[#(#texts),*];
+            static __TELEMETRY_NAMES: [&::core::primitive::str; #count] = [#(#texts),*];
 
             #[automatically_derived]
             impl #impl_generics #core::TagValue for #ident #type_generics #where_clause {
                 const VARIANTS: ::core::option::Option<&'static [&'static ::core::primitive::str]> =
-                    ::core::option::Option::Some(__TELEMETRY_NAMES);
+                    ::core::option::Option::Some(&__TELEMETRY_NAMES);
 
                 #[inline]
                 fn value(&self) -> #core::Value<'_> {
                     let index: ::core::primitive::usize = match self {
                         #(Self::#variants { .. } => #indices,)*
                     };
-                    #core::Value::Variant(#core::value::Variant::new(index, __TELEMETRY_NAMES))
+                    #core::Value::Variant(#core::value::Variant::new(index, &__TELEMETRY_NAMES))
                 }
             }
         };

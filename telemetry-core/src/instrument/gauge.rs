@@ -23,8 +23,7 @@ impl GaugeCells {
 
     #[inline]
     pub(crate) fn set_float(&self, first: u32, value: f64) {
-        // Relaxed: the newest value is the only fact.
-        space().words().cell(Address::of(first + self.offset)).store(!value.to_bits(), Ordering::Relaxed);
+        set(Address::of(first + self.offset), value);
     }
 
     /// Adds to the value, which is zero if it was never set.
@@ -58,6 +57,13 @@ impl GaugeCells {
     pub(crate) fn read(&self, reader: &Reader, first: u32) -> Option<f64> {
         value(reader.word(first + self.offset))
     }
+}
+
+/// Sets the gauge whose word is at an address.
+#[inline]
+pub(crate) fn set(at: Address, value: f64) {
+    // Relaxed: the newest value is the only fact.
+    space().words().cell(at).store(!value.to_bits(), Ordering::Relaxed);
 }
 
 #[inline]

@@ -9,7 +9,7 @@ use crate::registry::{Handle, sealed};
 use crate::series::Held;
 use crate::value::{Measurement, Number};
 
-use super::{HistogramCells, Instrument, Moment, Quantity, counter};
+use super::{HistogramCells, Instrument, Moment, Quantity, counter, gauge};
 
 /// What all handles hold.
 #[derive(Debug)]
@@ -210,7 +210,11 @@ impl Gauge {
     /// Sets the value, in the metric's unit; a non-finite one is rejected, and counted.
     #[inline]
     pub fn set(&self, value: impl Measurement) {
-        self.record_number(value.number());
+        match value.number() {
+            // In the metric's own unit, so that there is nothing to convert; the row holds the gauge's cell, and no other.
+            Some(Number::F64(value)) if value.is_finite() && !self.place.has_extras() => gauge::set(self.place.at, value),
+            number => self.record_number(number),
+        }
     }
 
     /// Adds to the value.
