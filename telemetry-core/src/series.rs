@@ -13,6 +13,8 @@
 //! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
 //!
+//! Here series are found and made; `held` keeps them for handles, `walk` shows them, `sweep` hides and forgets them.
+//!
 //! Model: `loom_tests`.
 
 mod held;
