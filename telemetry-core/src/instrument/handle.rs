@@ -210,10 +210,11 @@ impl Gauge {
     /// Sets the value, in the metric's unit; a non-finite one is rejected, and counted.
     #[inline]
     pub fn set(&self, value: impl Measurement) {
-        match value.number() {
-            // In the metric's own unit, so that there is nothing to convert; the row holds the gauge's cell, and no other.
-            Some(Number::F64(value)) if value.is_finite() && !self.place.has_extras() => gauge::set(self.place.at, value),
-            number => self.record_number(number),
+        let number = value.number();
+        match number {
+            // In the metric's own unit there is nothing to convert, and the row holds the gauge's cell, and no other.
+            Some(Number::F64(x)) if x.is_finite() && !self.place.has_extras() => gauge::set(self.place.at, x),
+            _ => self.record_number(number),
         }
     }
 
