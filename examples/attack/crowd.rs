@@ -63,7 +63,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     if among.quantile(0.99) > TOO_LONG {
         faults.push(format!("99 % of the scrapes take {:?}", among.quantile(0.99)));
     }
-    // 64 connections, 8 bodies, 16 MiB that are shared: see docs/endpoint.md.
+    // 256 connections, 8 bodies, 16 MiB that are shared: see docs/endpoint.md.
     if after > before + 64 * 1024 {
         faults.push(format!("{before} KiB became {after} KiB"));
     }

@@ -16,13 +16,26 @@ use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+const HELP: &str = "\
+Attacks a store and an endpoint, and tells what that costs. It fails where that is too much.
+
+Usage: attack values   ten million values of a tag
+       attack crowd    five hundred hostile clients";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["values"] => values::run(),
         ["crowd"] => crowd::run(),
         [crowd::ENDPOINT] => crowd::serve(),
-        _ => Err("write: attack values, or: attack crowd".into()),
+        ["--help" | "-h"] => {
+            say(HELP);
+            Ok(())
+        }
+        _ => {
+            let _ = writeln!(io::stderr(), "attack: it takes `values` or `crowd`; --help tells what they do");
+            return ExitCode::from(2);
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

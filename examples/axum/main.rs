@@ -9,8 +9,10 @@
 mod arguments;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use arguments::Arguments;
 use axum::Router;
 use axum::extract::{MatchedPath, Path};
 use axum::http::StatusCode;
@@ -20,8 +22,18 @@ use telemetry_exporter::Exporter;
 use tokio::net::TcpListener;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = arguments::Arguments::read("A small axum application, with its metrics as one of its routes.");
+async fn main() -> ExitCode {
+    let arguments = Arguments::read("A small axum application, with its metrics as one of its routes.");
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let metrics = Exporter::builder().metrics(server::metrics()).source(server::active_requests()).service()?;
 
     let app = Router::new()
@@ -31,7 +43,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Behind the layer, which tells of the routes before it: a scrape is no traffic.
         .route_service("/metrics", metrics);
 
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|error| format!("--listen: can't listen on {}: {error}; choose another port", arguments.listen))?;
     let address = listener.local_addr()?;
     println!("try it   curl http://{address}/products/tea; curl -d 3 http://{address}/orders");
     println!("metrics  http://{address}/metrics");

@@ -35,16 +35,28 @@ const TARGET: &str = "target";
 /// Until then the process has met everything once, and has the memory that it needs.
 const WARM_UP: f64 = 0.3;
 
+const HELP: &str = "\
+Watches a process being scraped, under everything that clients do to it. It needs `prometheus`.
+
+Usage: soak [OPTIONS]
+
+  --minutes NUMBER  how long, parts of a minute too [1]
+  --help            this";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [TARGET] => target::run(),
         [] => soak(1.0),
         ["--minutes", minutes] => match minutes.parse() {
-            Ok(minutes) if minutes > 0.0 => soak(minutes),
-            _ => Err(format!("--minutes {minutes}: write a number above 0").into()),
+            Ok(minutes) if minutes > 0.0 && f64::is_finite(minutes) => soak(minutes),
+            _ => return refuse(format_args!("--minutes is a number above 0, not {minutes:?}")),
         },
-        _ => Err("write: soak [--minutes N]".into()),
+        ["--help" | "-h"] => {
+            say(HELP);
+            Ok(())
+        }
+        _ => return refuse(format_args!("it takes `--minutes NUMBER` and nothing else")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +65,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn refuse(complaint: impl Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "soak: {complaint}; --help tells what there is");
+    ExitCode::from(2)
 }
 
 fn soak(minutes: f64) -> Result<(), Box<dyn Error>> {

@@ -131,6 +131,43 @@ fn the_servers_tell_what_there_is_and_what_is_wrong() {
     }
 }
 
+/// A port that somebody else has costs a message with the address and what to do, not a dump.
+#[test]
+fn a_taken_port_is_told_by_the_servers() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    for (name, options) in [
+        ("axum", &["--listen"][..]),
+        ("hyper_server", &["--listen"]),
+        ("demo", &["--listen", "--service"]),
+        ("facade", &["--listen", "--service"]),
+    ] {
+        for option in options {
+            let mut program = example(name);
+            // The other address is free.
+            options.iter().filter(|other| other != &option).for_each(|other| _ = program.args([*other, "127.0.0.1:0"]));
+            let ended = Running::start(program.args([*option, &address, "--seconds", "60"])).end();
+            assert_eq!(ended.status.code(), Some(1), "{name} {option}: {}", ended.stdout);
+            for part in [&*address, "choose another port"] {
+                assert!(ended.stderr.contains(part), "{name} {option}: {}", ended.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_programs_for_long_runs_tell_what_there_is() {
+    for (name, wrong) in
+        [("attack", &["everything"][..]), ("attack", &[]), ("soak", &["--minutes", "-1"]), ("soak", &["-v"])]
+    {
+        let help = Running::start(example(name).arg("--help")).end();
+        assert!(help.status.success() && help.stdout.contains(&format!("Usage: {name}")), "{}", help.stdout);
+        let ended = Running::start(example(name).args(wrong)).end();
+        assert_eq!(ended.status.code(), Some(2), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--help tells"), "{name}: {}", ended.stderr);
+    }
+}
+
 /// Spans become events, their fields labels, and the trace of OpenTelemetry an exemplar; what is emitted is logged.
 #[test]
 fn a_program_that_traces_has_metrics_of_its_spans() {

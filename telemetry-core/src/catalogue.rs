@@ -74,6 +74,7 @@ pub use conflict::{CatalogueError, Conflict};
 pub struct Catalogue {
     events: Vec<Entry>,
     conflicts: Vec<Conflict>,
+    orphans: Vec<Orphan>,
 }
 
 /// An event, with all places that declare or emit it put together.
@@ -116,6 +117,16 @@ pub struct MetricEntry {
     pub help: String,
 }
 
+/// A metric over an event that the program does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Orphan {
+    /// The name of the event.
+    pub event: String,
+    /// The metric.
+    pub metric: MetricEntry,
+}
+
 /// A handler that listens to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -154,7 +165,7 @@ impl Catalogue {
             conflicts.extend(conflict::find(&places));
             events.push(Entry::of(name, &places));
         }
-        Self { events, conflicts }
+        Self { events, conflicts, orphans: Vec::new() }
     }
 
     /// Only the events that one of these patterns matches, and their conflicts.
@@ -176,18 +187,21 @@ impl Catalogue {
     pub fn registry(mut self, registry: &Registry) -> Self {
         for entry in registry.entries().iter() {
             let (metric, family) = (&entry.metric, entry.metric.family());
-            let Some(event) = metric.event().and_then(|event| self.events.iter_mut().find(|own| own.name == event))
-            else {
-                continue;
-            };
-            event.metrics.push(MetricEntry {
+            let Some(event) = metric.event() else { continue };
+            let shown = || MetricEntry {
                 name: family.name().to_owned(),
                 kind: family.kind(),
                 unit: family.values_unit(),
                 measurement: metric.measurement().map(str::to_owned),
                 labels: family.label_names().iter().map(ToString::to_string).collect(),
                 help: family.help().to_owned(),
-            });
+            };
+            match self.events.iter_mut().find(|own| own.name == event) {
+                Some(own) => own.metrics.push(shown()),
+                // An event that is only left out of this catalogue is there all the same.
+                None if callsites().any(|callsite| callsite.metadata().name() == event) => {}
+                None => self.orphans.push(Orphan { event: event.to_owned(), metric: shown() }),
+            }
         }
         self
     }
@@ -217,6 +231,30 @@ impl Catalogue {
     #[must_use]
     pub fn event(&self, name: &str) -> Option<&Entry> {
         self.events.iter().find(|event| event.name == name)
+    }
+
+    /// The metrics, of the registries that the catalogue was given, whose event the program does not have.
+    ///
+    /// One may be right: its event is a `DynamicEvent` that nobody has made yet. Otherwise the name is
+    /// misspelt, or the crate that emits is not linked, and the metric stays empty.
+    ///
+    /// ```
+    /// use telemetry_core::catalogue::Catalogue;
+    /// use telemetry_core::metric::counter;
+    /// use telemetry_core::{Registry, emit};
+    ///
+    /// emit!("catalogue.door.opened");
+    /// let registry = Registry::new();
+    /// registry.aggregator([counter("catalogue.door.opened.count"), counter("catalogue.dor.closed.count")])?;
+    ///
+    /// let catalogue = Catalogue::of_program().registry(&registry);
+    /// let [orphan] = catalogue.orphans() else { panic!("one of the two") };
+    /// assert_eq!((&*orphan.event, &*orphan.metric.name), ("catalogue.dor.closed", "catalogue.dor.closed.count"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn orphans(&self) -> &[Orphan] {
+        &self.orphans
     }
 
     /// The places that do not agree on an event.

@@ -157,6 +157,8 @@ fn metrics_and_handlers_stand_with_their_events() {
         distribution("listed.parcel.sent.took").tag_as("speed", "how"),
         sum("parcels.value").event("listed.parcel.returned").measurement("value").description("Lost."),
         counter("not.listed.count"),
+        // There, if not in the catalogue that is looked at.
+        counter("clash.types.count"),
     ];
     registry.aggregator(metrics).unwrap().attach_to(&dispatch, "metrics").unwrap();
     let lane = Lane::builder("audit").build().unwrap();
@@ -164,6 +166,8 @@ fn metrics_and_handlers_stand_with_their_events() {
     registry.gauge_fn("listed.parcel.sent", || 1).unwrap().keep();
 
     let catalogue = listed().registry(&registry).dispatch(&dispatch);
+    let orphans: Vec<_> = catalogue.orphans().iter().map(|orphan| (&*orphan.event, &*orphan.metric.name)).collect();
+    assert_eq!(orphans, [("not.listed", "not.listed.count")]);
     let sent = catalogue.event("listed.parcel.sent").unwrap();
     let metrics: Vec<_> = sent
         .metrics

@@ -8,14 +8,16 @@
 //!    "metrics":[{"name":"shop.checkout.count","kind":"counter","unit":null,"measurement":null,"labels":["country"],"help":"A cart was paid."}],
 //!    "handlers":[{"id":"telemetry.exporter","pattern":"shop.checkout","lane":null}],
 //!    "places":[{"module":"shop::cart","file":"src/cart.rs","line":12}]}],
-//!  "conflicts":[]}
+//!  "conflicts":[],
+//!  "orphans":[]}
 //! ```
 //!
-//! Each event and each conflict is a line, the keys of an object come in the order of the alphabet, and what is not known is
-//! `null`. A conflict has the `event`, its two `places`, and the `differences` between them.
+//! Each event, conflict and orphan is a line, the keys of an object come in the order of the alphabet, and what is not known is
+//! `null`. A conflict has the `event`, its two `places`, and the `differences` between them;
+//! an orphan the name of an `event` that the program does not have, and the `metric` that waits for it.
 
 use serde_json::{Value, json};
-use telemetry_core::catalogue::{Catalogue, Conflict, Entry};
+use telemetry_core::catalogue::{Catalogue, Conflict, Entry, MetricEntry, Orphan};
 use telemetry_core::event::{Location, Origin};
 use telemetry_core::handler::Delivery;
 
@@ -35,7 +37,8 @@ use telemetry_core::handler::Delivery;
 pub fn to_json(catalogue: &Catalogue) -> String {
     let events = lines(catalogue.events().iter().map(event));
     let conflicts = lines(catalogue.conflicts().iter().map(conflict));
-    format!("{{\"events\":[{events}],\n\"conflicts\":[{conflicts}]}}\n")
+    let orphans = lines(catalogue.orphans().iter().map(orphan));
+    format!("{{\"events\":[{events}],\n\"conflicts\":[{conflicts}],\n\"orphans\":[{orphans}]}}\n")
 }
 
 fn lines(values: impl Iterator<Item = Value>) -> String {
@@ -51,16 +54,7 @@ fn event(event: &Entry) -> Value {
         .tags
         .iter()
         .map(|field| json!({"name": field.name, "values": field.variants, "description": field.description}));
-    let metrics = event.metrics.iter().map(|metric| {
-        json!({
-            "name": metric.name,
-            "kind": metric.kind.name(),
-            "unit": metric.unit.map(|unit| unit.plural()),
-            "measurement": metric.measurement,
-            "labels": metric.labels,
-            "help": metric.help,
-        })
-    });
+    let metrics = event.metrics.iter().map(metric);
     let handlers = event.handlers.iter().map(|handler| {
         let lane = match &handler.delivery {
             Delivery::Lane(lane) => Some(lane),
@@ -83,6 +77,21 @@ fn event(event: &Entry) -> Value {
         "handlers": handlers.collect::<Value>(),
         "places": event.places.iter().map(place).collect::<Value>(),
     })
+}
+
+fn metric(metric: &MetricEntry) -> Value {
+    json!({
+        "name": metric.name,
+        "kind": metric.kind.name(),
+        "unit": metric.unit.map(|unit| unit.plural()),
+        "measurement": metric.measurement,
+        "labels": metric.labels,
+        "help": metric.help,
+    })
+}
+
+fn orphan(orphan: &Orphan) -> Value {
+    json!({"event": orphan.event, "metric": metric(&orphan.metric)})
 }
 
 fn conflict(conflict: &Conflict) -> Value {

@@ -131,10 +131,11 @@ impl fmt::Debug for ExporterError {
 
 impl std::error::Error for ExporterError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What they say is said already; what remains is what the system said.
         match self {
-            Self::Metric(error) => Some(error),
-            Self::Attach(error) => Some(error),
-            Self::Serve(error) => Some(error),
+            Self::Metric(error) => error.source(),
+            Self::Attach(error) => error.source(),
+            Self::Serve(error) => error.source(),
         }
     }
 }

@@ -47,6 +47,7 @@ fn the_catalogue_is_served_when_it_is_asked_for() {
     let exporter = Exporter::builder()
         .metric(counter("events.checkout.count").tags(["country"]))
         .metric(sum("events.checkout.total").description("Paid."))
+        .metric(counter("events.checkuot.count").name("events.misspelt"))
         .dispatch(&dispatch)
         .events(true)
         .listen("127.0.0.1:0")
@@ -55,6 +56,8 @@ fn the_catalogue_is_served_when_it_is_asked_for() {
     let response = get(exporter.local_addr(), "/events", "*/*").unwrap();
     assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
     let page: Value = serde_json::from_str(&response.body).unwrap();
+    let [orphan] = &page["orphans"].as_array().unwrap()[..] else { panic!("{}", page["orphans"]) };
+    assert_eq!((&orphan["event"], &orphan["metric"]["name"]), (&"events.checkuot".into(), &"events.misspelt".into()));
     let event = page["events"].as_array().unwrap().iter().find(|event| event["name"] == "events.checkout").unwrap();
     assert_eq!(event["origin"], "typed");
     assert_eq!(event["documentation"], "A cart was \"paid\".");

@@ -1,5 +1,6 @@
 //! What an application sees when its exporter can't serve.
 
+use std::error::Error as _;
 use std::net::TcpListener;
 
 use telemetry_core::metric::counter;
@@ -45,4 +46,26 @@ fn the_debug_form_of_a_taken_id_says_what_to_do() {
     assert!(matches!(error, ExporterError::Attach(_)));
     assert_eq!(format!("{error:?}"), error.to_string());
     assert!(format!("{error:?}").contains("give this exporter an id of its own with `.id(..)`"));
+}
+
+/// Who prints an error with what it comes from, as reporters of errors do, reads nothing twice.
+#[test]
+fn what_an_error_comes_from_says_something_else() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let errors = [
+        Exporter::builder().listen(other.local_addr().unwrap()).serve().unwrap_err(),
+        Exporter::builder().listen("9464").serve().unwrap_err(),
+        Exporter::builder().metric(counter("checkouts")).listen("127.0.0.1:0").serve().unwrap_err(),
+        Exporter::builder().metric(counter("a..b")).listen("127.0.0.1:0").serve().unwrap_err(),
+    ];
+    for error in &errors {
+        let mut said = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(error) = source {
+            assert!(!said.iter().any(|text| text.contains(&error.to_string())), "{error} is said twice: {said:?}");
+            said.push(error.to_string());
+            source = error.source();
+        }
+    }
+    assert!(errors[0].source().is_some_and(|source| source.to_string().contains("os error")));
 }

@@ -207,7 +207,8 @@ fn a_scraper_gets_in_while_every_other_client_has_stopped_reading() {
 
 #[test]
 fn seventy_clients_are_all_served_by_sixty_four_places() {
-    let server = serve_with(Limits::default().head_time(LONGER), opens(|_| Ok(text("one 1\n"))));
+    let limits = Limits::default().connections(64).head_time(LONGER);
+    let server = serve_with(limits, opens(|_| Ok(text("one 1\n"))));
     let address = server.local_addr();
     let clients: Vec<_> = (0..70).map(|_| std::thread::spawn(move || is_served(address))).collect();
     for client in clients {

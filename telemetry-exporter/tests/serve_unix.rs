@@ -108,6 +108,7 @@ fn a_place_that_cannot_be_is_told() {
     assert!(matches!(refusal(UnixSocket::new(folder.path("no/m.sock"))), UnixSocketError::Folder { .. }));
     assert!(matches!(refusal(UnixSocket::new(folder.path(&"x".repeat(120)))), UnixSocketError::Long { .. }));
     assert!(matches!(refusal("unix:"), UnixSocketError::Bind { .. }));
+    assert!(refusal("unix:").to_string().contains("write one, as in unix:/"), "{}", refusal("unix:"));
 }
 
 #[test]

@@ -216,6 +216,23 @@ fn promtool_is_of_the_same_opinion() {
     }
 }
 
+/// The file that the guide shows is one, and its password is the one that it says.
+#[test]
+fn the_file_of_the_guide_is_taken() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/securing.md")).unwrap();
+    let (_, rest) = guide.split_once("```yaml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let pki = folder();
+    std::fs::copy(pki.path("ca.crt"), pki.path("scrapers.crt")).unwrap();
+    let path = write(&pki, "guide", text);
+    check_web_config(&path).unwrap_or_else(|error| panic!("{error}"));
+    if let Some(mut promtool) = telemetry_testkit::peer::promtool() {
+        assert!(promtool.args(["check", "web-config"]).arg(&path).output().unwrap().status.success());
+    }
+    let hash = text.split("prometheus: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    assert!(bcrypt::verify("example", hash).unwrap() && guide.contains("--user prometheus:example"), "{hash}");
+}
+
 #[test]
 fn what_only_ours_refuses_is_told() {
     let pki = folder();

@@ -14,7 +14,7 @@ const SMALLEST_HEAD: usize = 8 * 1024;
 ///
 /// | limit | default | when it is reached |
 /// | --- | ---: | --- |
-/// | [`connections`](Self::connections) | 64 | the connection that waits longest gives way |
+/// | [`connections`](Self::connections) | 256 | the connection that waits longest gives way |
 /// | [`scrapes`](Self::scrapes) | 8 | `503` with `Retry-After` |
 /// | [`shared_bytes`](Self::shared_bytes) | 16 MiB | the client that is furthest behind is cut |
 /// | [`head_bytes`](Self::head_bytes) | 16 KiB | `431` |
@@ -50,7 +50,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 64,
+            // More than a scraper needs: so that it finds a place at once while hundreds of others come and go.
+            connections: 256,
             scrapes: 8,
             head_bytes: 16 * 1024,
             headers: 100,
@@ -69,8 +70,11 @@ impl Limits {
     /// The most connections open at once.
     ///
     /// A client beyond it is not refused: the connection that has waited longest without use makes room. That is one
-    /// idle between requests; else one that has not sent its request within a quarter of a second; else one whose
-    /// client has read nothing for a second. While all are in use, the client waits in the listener's queue.
+    /// idle between requests; else one that has not sent its request within 50 ms; else one whose client has read
+    /// nothing for a quarter of a second. While all are in use, the client waits in the listener's queue.
+    ///
+    /// Each is a descriptor, of which a process often may have 1024, and up to 256 KiB that the system keeps for a client
+    /// that does not read.
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: connections.max(1), ..self }
     }

@@ -16,7 +16,7 @@ use super::route::Site;
 use super::socket::{Client, Listeners};
 
 /// How often a full endpoint looks for a connection that can be spared.
-const ROOM_INTERVAL: Duration = Duration::from_millis(50);
+const ROOM_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Serves until `stop` tells the grace, or nobody can tell it any more. Returns how many responses were cut.
 pub(super) async fn run(

@@ -12,9 +12,9 @@ use super::Limits;
 use super::figures::Cut;
 
 /// How long a connection may take to send its request while others wait for its place.
-const HEAD_PATIENCE: Duration = Duration::from_millis(250);
+const HEAD_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a client may read nothing while others wait for its place.
-const STALL_PATIENCE: Duration = Duration::from_secs(1);
+const STALL_PATIENCE: Duration = Duration::from_millis(250);
 /// How long what a client still sends is read and dropped, so that it gets to read its last response.
 const LINGER: Duration = Duration::from_secs(1);
 

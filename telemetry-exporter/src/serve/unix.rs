@@ -214,6 +214,11 @@ impl fmt::Display for UnixSocketError {
                 "cannot listen on {}; paths of sockets have to be shorter than some 90 bytes, so choose a shorter one",
                 path.display()
             ),
+            Self::Bind { path, .. } if path.file_name().is_none() => write!(
+                f,
+                "{:?} is not the path of a file to be a socket; write one, as in unix:/run/shop/metrics.sock",
+                path.display().to_string()
+            ),
             Self::Bind { path, .. } => write!(f, "cannot listen on {}", path.display()),
         }
     }
