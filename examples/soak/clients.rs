@@ -60,7 +60,7 @@ impl Clients {
     }
 
     pub(crate) fn stop(self) -> Arc<Seen> {
-        // Relaxed: nothing is published with it, nor with the counts.
+        // Relaxed, here and elsewhere: nothing is published with it, nor with the counts.
         self.is_over.store(true, Ordering::Relaxed);
         for scraper in self.scrapers {
             scraper.join().expect("a scraper");

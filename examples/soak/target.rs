@@ -71,7 +71,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         say(format_args!("process {}", std::process::id()));
         say(format_args!("serving {}", exporter.local_addr()));
         terminate.recv().await;
-        is_over.store(true, Ordering::Relaxed); // Relaxed: nothing is published with it.
+        // Relaxed, here and in `while_not`: nothing is published with it.
+        is_over.store(true, Ordering::Relaxed);
         let join = |writer: JoinHandle<u64>| writer.join().expect("a writer");
         let requests: u64 = writers.into_iter().map(join).sum();
         let (_, flaps, threads) = (join(sessions), join(flaps), join(threads));

@@ -6,12 +6,13 @@ use telemetry_exporter::negotiate::{Format, negotiate};
 
 fuzz_target!(|bytes: &[u8]| {
     let headers: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
-    let format = negotiate(headers.iter().copied());
+    let negotiated = negotiate(headers.iter().copied());
+    let format = negotiated.format();
     assert_ne!(format, Format::Json, "no header asks for JSON");
 
     let stranger: &[u8] = b"image/png;q=1";
-    assert_eq!(negotiate(headers.iter().copied().chain([stranger])), format);
-    assert_eq!(negotiate([stranger].into_iter().chain(headers.iter().copied())), format);
+    assert_eq!(negotiate(headers.iter().copied().chain([stranger])), negotiated);
+    assert_eq!(negotiate([stranger].into_iter().chain(headers.iter().copied())), negotiated);
 
     // Of the three, only these hold letters that ask for it.
     let lower = bytes.to_ascii_lowercase();

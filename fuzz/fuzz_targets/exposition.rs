@@ -87,7 +87,7 @@ fuzz_target!(|input: Input<'_>| {
                     }
                     Number::Spiral { count, one } => Sample::Spiral(SpiralSample { count: *count, one: *one }),
                 };
-                encoder.series(&Series { labels: Labels::from_pairs(&pairs), created: None, sample });
+                encoder.series(&Series::new(Labels::from_pairs(&pairs), sample));
                 shown += 1;
                 identities.push(identity(&pairs));
             }

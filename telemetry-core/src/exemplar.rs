@@ -1,7 +1,7 @@
 //! Exemplars: beside a total or a bucket, one of the events that made it, by the labels of its trace.
 //!
-//! A [`Sampler`] is written by the application, and switched on for a metric by [`Metric::exemplars`]. When a series, or a
-//! bucket of its, is due for an exemplar, the sampler is asked, on the emitting thread, for the labels of one: those of
+//! A [`Sampler`] is written by the application, and switched on for a metric by [`Metric::exemplars`]. When a series, or one
+//! of its buckets, is due for an exemplar, the sampler is asked, on the emitting thread, for the labels of one: those of
 //! the trace that the thread is in, if that trace is recorded. Where it says nothing, nothing is kept.
 //!
 //! ```

@@ -1,34 +1,39 @@
 //! The registry: every family, and the walk over them.
 
 mod claim;
+mod instruments;
 mod open;
+mod own;
 mod probes;
 mod renewal;
+mod reset;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
 
 use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::exemplar;
-use crate::family::{Family, Kind};
-use crate::instrument::{Moment, Scratch, Unlinked};
-use crate::metric::{Compiled, Fault, Metric, MetricError, Plan, project};
+use crate::family::Family;
+use crate::instrument::{Moment, Scratch};
+use crate::metric::{Compiled, Fault, MetricError};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
-use crate::scrape::{Exemplars, Labels, Sample, Series, Source, Visit};
-use crate::series::{Forget, Projection, Walk};
+use crate::scrape::{Exemplars, Labels, Series, Source, Visit};
+use crate::series::{Projection, Walk};
 use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 pub use claim::Claim;
-use claim::{ClaimPolicy, Claims};
+use claim::Claims;
+pub(crate) use instruments::sealed;
+pub use instruments::{Handle, Instruments, LabelCountError};
 use open::Open;
 pub use open::OpenInstruments;
+use own::show_own;
 use probes::Probes;
 pub(crate) use probes::WeakRegistry;
+use reset::{Baselines, Shown};
 
 /// How many series one step of a scrape shows at the most.
 const STEP: usize = 256;
@@ -49,7 +54,6 @@ struct Families {
     // Copied when it changes, so that a walk holds no lock.
     entries: Arc<Vec<Arc<Entry>>>,
     sources: Arc<Vec<Arc<dyn Source>>>,
-    policy: Option<ClaimPolicy>,
     claims: Claims,
     // Families that sources show, and whose names they took.
     reserved: Vec<Family>,
@@ -83,36 +87,6 @@ pub(crate) struct Entry {
     has_baselines: AtomicBool,
     /// What is shown of a family that takes labels as they come.
     open: Option<Arc<Open>>,
-}
-
-/// Series that were reset or removed, by first cell.
-#[derive(Debug, Default)]
-struct Baselines(Mutex<HashMap<u32, Baseline>>);
-
-impl Baselines {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Baseline>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Forget for Baselines {
-    fn forget(&self, first: u32) {
-        if let Some(Baseline { unlinked: Some(unlinked), .. }) = self.lock().remove(&first) {
-            unlinked.free();
-        }
-    }
-}
-
-/// What a series had counted when it was reset.
-#[derive(Debug, Default)]
-struct Baseline {
-    cells: Arc<crate::cells::Baseline>,
-    /// When that was; `None` if it was not reset yet.
-    at: Option<Duration>,
-    /// Not shown until something changes.
-    removed: bool,
-    /// Chunks of buckets that could not be given back yet.
-    unlinked: Option<Arc<Unlinked>>,
 }
 
 impl Entry {
@@ -190,36 +164,6 @@ impl Registry {
         body();
     }
 
-    /// Makes an instrument that code holds, instead of feeding it from events.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricError`], which names the metric, what is wrong with it and what to do.
-    ///
-    /// ```
-    /// use telemetry_core::Registry;
-    /// use telemetry_core::instrument::Counter;
-    /// use telemetry_core::metric::counter;
-    ///
-    /// let registry = Registry::new();
-    /// let jobs = registry.register::<Counter>(counter("jobs.done").tags(["queue"]))?;
-    /// let mail = jobs.with(["mail"])?;
-    /// mail.increment();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn register<I: Handle>(&self, metric: Metric) -> Result<Instruments<I>, MetricError> {
-        if metric.kind != I::KIND {
-            let fault = Fault::Kind { defined: metric.kind.name(), asked: I::KIND.name() };
-            return Err(MetricError::new(&metric.name, fault));
-        }
-        let plan = Plan::held(metric)?;
-        let (projection, compiled) = project(self.clock(), &[&plan]);
-        // One plan makes one metric.
-        let metric = Arc::clone(&compiled[0]);
-        self.enter(vec![Entry::new(Arc::clone(&metric), Arc::clone(&projection))])?;
-        Ok(Instruments { metric, projection, kind: PhantomData })
-    }
-
     /// Adds whole families that are made when they are scraped, by the thread that scrapes. For single figures see
     /// [`Registry::gauge_fn`] and its like, which are guarded, timed, and can be removed.
     pub fn source(&self, source: Arc<dyn Source>) {
@@ -227,79 +171,26 @@ impl Registry {
         Arc::make_mut(&mut families.sources).push(source);
     }
 
-    /// Tells the registry under which names a family will be exposed, so that two families that would share one are
-    /// an error when the second is defined, not a broken scrape.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricError`] if two families of now would share a name, or two labels of one; then the registry stays as it was.
-    pub fn exposed_names(&self, policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Result<(), MetricError> {
-        let mut families = self.lock();
-        let mut claims = Claims::default();
-        for entry in families.entries.iter() {
-            let shown = entry.shown();
-            let family = shown.as_deref().unwrap_or(entry.metric.family());
-            claims.take(family, policy(family))?;
-        }
-        for family in families.probes.iter().map(|probe| probe.family()) {
-            claims.take(family, policy(family))?;
-        }
-        for family in &families.reserved {
-            claims.take(family, policy(family))?;
-        }
-        families.claims = claims;
-        families.policy = Some(Box::new(policy));
-        Ok(())
-    }
-
-    /// Keeps the names of a family that a [source](Self::source) shows, so that a metric which would share one is an error
-    /// when it is defined.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricError`] if a family that is there has one of them.
-    pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
-        let mut families = self.lock();
-        let is_same = |other: &Family| other.name() == family.name();
-        if families.defined.contains(family.name()) || families.probes.iter().any(|probe| is_same(probe.family())) {
-            return Err(MetricError::new(family.name(), Fault::Repeated));
-        }
-        if families.reserved.iter().any(is_same) {
-            // By another source of the same figures.
-            return Ok(());
-        }
-        if let Some(policy) = &families.policy {
-            let mut claims = families.claims.clone();
-            claims.take(&family, policy(&family))?;
-            families.claims = claims;
-        }
-        families.reserved.push(family);
-        Ok(())
-    }
-
     /// Enters families, all or none.
     pub(crate) fn enter(&self, entries: Vec<Entry>) -> Result<(), MetricError> {
         let mut families = self.lock();
-        // All or none: what is taken before an error is given back by keeping what was.
-        let mut claims = families.policy.is_some().then(|| families.claims.clone());
-        for (at, entry) in entries.iter().enumerate() {
-            let shown = entry.shown();
-            let family = shown.as_deref().unwrap_or(entry.metric.family());
-            let mut others = entries[..at]
-                .iter()
-                .map(|entry| entry.metric.family().name())
-                .chain(families.reserved.iter().map(Family::name))
-                .chain(families.probes.iter().map(|probe| probe.family().name()));
-            if families.defined.contains(family.name()) || others.any(|name| name == family.name()) {
-                return Err(MetricError::new(family.name(), Fault::Repeated));
+        let Families { claims, defined, reserved, probes, .. } = &mut *families;
+        claims.change(|claims| {
+            for (at, entry) in entries.iter().enumerate() {
+                let shown = entry.shown();
+                let family = shown.as_deref().unwrap_or(entry.metric.family());
+                let mut others = entries[..at]
+                    .iter()
+                    .map(|entry| entry.metric.family().name())
+                    .chain(reserved.iter().map(Family::name))
+                    .chain(probes.iter().map(|probe| probe.family().name()));
+                if defined.contains(family.name()) || others.any(|name| name == family.name()) {
+                    return Err(MetricError::new(family.name(), Fault::Repeated));
+                }
+                claims.take(family)?;
             }
-            if let (Some(policy), Some(claims)) = (&families.policy, &mut claims) {
-                claims.take(family, policy(family))?;
-            }
-        }
-        if let Some(claims) = claims {
-            families.claims = claims;
-        }
+            Ok(())
+        })?;
         families.defined.extend(entries.iter().map(|entry| entry.metric.family().name().to_owned()));
         Arc::make_mut(&mut families.entries).extend(entries.into_iter().map(Arc::new));
         Ok(())
@@ -352,42 +243,6 @@ impl Registry {
             // The families of one projection follow each other or not; a second sweep finds nothing to do.
             entry.projection.sweep();
         }
-    }
-
-    /// Sets series back to zero: those of the metric `name` that have all of these labels. Gives their number.
-    pub fn reset(&self, name: &str, labels: &[(&str, &str)]) -> usize {
-        self.set_back(name, labels, false)
-    }
-
-    /// Removes series until their next event, from which they count from zero: those of the metric `name` that have
-    /// all of these labels. Gives their number. Handles to them stay good.
-    pub fn remove(&self, name: &str, labels: &[(&str, &str)]) -> usize {
-        self.set_back(name, labels, true)
-    }
-
-    fn set_back(&self, name: &str, labels: &[(&str, &str)], removed: bool) -> usize {
-        let entries = self.entries();
-        let moment = Moment::new(self.clock());
-        let mut number = 0;
-        for entry in entries.iter().filter(|entry| entry.metric.family().name() == name) {
-            let mut walk = entry.projection.walk();
-            let mut reader = Reader::new();
-            let shown = entry.shown();
-            while let Some(row) = walk.next() {
-                let Some(own) = entry.labels(row, shown.as_deref()) else { continue };
-                let has = |wanted: &(&str, &str)| own.iter().any(|label| label == *wanted) || wanted.1.is_empty();
-                if labels.iter().all(has) {
-                    if let Some(kept) = entry.metric.exemplars() {
-                        kept.place.clear(row.first_cell());
-                    }
-                    entry.set_back(&mut reader, row, &moment, removed);
-                    number += 1;
-                }
-            }
-            // Release: pairs with the acquire in `Scrape::step`, so that the map is seen.
-            entry.has_baselines.store(true, Ordering::Release);
-        }
-        number
     }
 }
 
@@ -506,7 +361,7 @@ impl Scrape {
             None => {
                 // Asked now, all at once, so that they are read while others are shown.
                 self.probes.ask(self.wanted.as_ref());
-                Skipped(&self.entries).collect(visitor);
+                show_own(&self.entries, visitor);
             }
             Some(at) => match self.sources.get(at) {
                 Some(source) => source.collect(visitor),
@@ -515,177 +370,5 @@ impl Scrape {
         }
         self.next += 1;
         true
-    }
-}
-
-/// Whether a row is shown, and since when it counts if not since it came to be.
-enum Shown {
-    Yes,
-    Since(Duration),
-    No,
-}
-
-impl Entry {
-    fn set_back(&self, reader: &mut Reader, row: Row, moment: &Moment<'_>, removed: bool) {
-        let first = row.first_cell();
-        let mut cells = self.metric.instrument().set_back(reader, first, moment, removed);
-        let mut baselines = self.baselines.lock();
-        let unlinked = baselines.remove(&first).and_then(|before| before.unlinked);
-        for (cell, number) in unlinked.iter().flat_map(|unlinked| unlinked.ranges()) {
-            cells.take(reader, cell..cell + number);
-        }
-        let at = Some(self.projection.clock().now());
-        baselines.insert(first, Baseline { cells: Arc::new(cells), at, removed, unlinked });
-    }
-
-    /// Makes the reader take off what was counted before the row was set back.
-    fn set_baseline(&self, reader: &mut Reader, scratch: &mut Scratch, row: Row) -> Shown {
-        reader.take_off(None);
-        scratch.lists.unlinked = None;
-        let mut baselines = self.baselines.lock();
-        let Some(baseline) = baselines.get_mut(&row.first_cell()) else { return Shown::Yes };
-        // What is taken off may have been read from shards that are newer than what the reader knows of: without them it
-        // would be more than the reader finds.
-        reader.refresh();
-        if baseline.removed {
-            if !baseline.cells.has_changed(reader) {
-                return Shown::No;
-            }
-            baseline.removed = false;
-        }
-        reader.take_off(Some(Arc::clone(&baseline.cells)));
-        scratch.lists.unlinked.clone_from(&baseline.unlinked);
-        baseline.at.map_or(Shown::Yes, Shown::Since)
-    }
-}
-
-/// What the metrics could not take.
-struct Skipped<'a>(&'a [Arc<Entry>]);
-
-impl Skipped<'_> {
-    fn collect(&self, visitor: &mut impl Visit) {
-        if self.0.is_empty() {
-            return;
-        }
-        let mut reader = Reader::new();
-        let skipped = Family::new("telemetry.metric.skipped", Kind::Counter)
-            .description("Events that a metric saw and could not count, since the measurement was missing or invalid, and exemplars that it could not take.")
-            .labels(["metric", "reason"]);
-        visitor.family(&skipped);
-        // What is held and has no values can't miss any.
-        let has_values = |entry: &&Arc<Entry>| !matches!(entry.metric.family().kind(), Kind::Info | Kind::StateSet);
-        for entry in self.0.iter().filter(has_values) {
-            let exemplars = entry.metric.exemplars().map(|kept| ("exemplar", kept.refused));
-            let values = [("missing", entry.metric.missing_cell()), ("invalid", entry.metric.rejected_cell())];
-            for (reason, cell) in values.into_iter().chain(exemplars) {
-                let labels = [("metric", entry.metric.family().name()), ("reason", reason)];
-                show(visitor, &labels, Sample::Total(crate::scrape::Total::U64(reader.whole(cell))));
-            }
-        }
-        let overflow = Family::new("telemetry.metric.overflow", Kind::Counter)
-            .description("Events that went to the overflow series of a metric, because it had as many series as its limit allows.")
-            .labels(["metric"]);
-        visitor.family(&overflow);
-        for entry in self.0 {
-            let total = crate::scrape::Total::U64(reader.whole(entry.projection.refused_cell()));
-            show(visitor, &[("metric", entry.metric.family().name())], Sample::Total(total));
-        }
-        let series = Family::new("telemetry.metric.series", Kind::LastValue)
-            .description("Series that a metric keeps in memory, hidden ones too.")
-            .labels(["metric"]);
-        visitor.family(&series);
-        for entry in self.0 {
-            let sample = Sample::Gauge(f64::from(entry.projection.len()));
-            show(visitor, &[("metric", entry.metric.family().name())], sample);
-        }
-        let reclaimed = Family::new("telemetry.metric.reclaimed", Kind::Counter)
-            .description("Series of a metric that were forgotten because they had been idle for long.")
-            .labels(["metric"]);
-        visitor.family(&reclaimed);
-        for entry in self.0 {
-            let total = crate::scrape::Total::U64(entry.projection.reclaimed());
-            show(visitor, &[("metric", entry.metric.family().name())], Sample::Total(total));
-        }
-    }
-}
-
-fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
-}
-
-/// An instrument of one series that code holds; sealed.
-pub trait Handle: sealed::Sealed + Sized {
-    #[doc(hidden)]
-    const KIND: Kind;
-    #[doc(hidden)]
-    fn from_kept(kept: sealed::Kept) -> Self;
-}
-
-pub(crate) mod sealed {
-    /// What a handle holds.
-    #[derive(Debug)]
-    pub struct Kept(pub(crate) std::sync::Arc<crate::instrument::Kept>);
-
-    /// Nobody else makes handles.
-    pub trait Sealed {}
-}
-
-/// The series of a metric that code holds.
-#[derive(Debug)]
-pub struct Instruments<I> {
-    metric: Arc<Compiled>,
-    projection: Arc<Projection>,
-    kind: PhantomData<fn() -> I>,
-}
-
-impl<I> Clone for Instruments<I> {
-    fn clone(&self) -> Self {
-        Self { metric: Arc::clone(&self.metric), projection: Arc::clone(&self.projection), kind: PhantomData }
-    }
-}
-
-/// Why there is no series for these label values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelCountError {
-    metric: String,
-    expected: usize,
-    given: usize,
-}
-
-impl fmt::Display for LabelCountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { metric, expected, given } = self;
-        write!(f, "the metric {metric:?} has {expected} labels, and {given} values were given; give one value for each")
-    }
-}
-
-impl std::error::Error for LabelCountError {}
-
-impl<I: Handle> Instruments<I> {
-    /// The series with these label values, in the order of the tags; made if it is not there. Beyond the metric's
-    /// limit it is the overflow series.
-    ///
-    /// # Errors
-    ///
-    /// [`LabelCountError`] unless there is one value for each label.
-    pub fn with<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Result<I, LabelCountError> {
-        let values: Vec<&str> = values.into_iter().collect();
-        let expected = self.projection.labels().len();
-        if values.len() != expected {
-            let metric = self.metric.family().name().to_owned();
-            return Err(LabelCountError { metric, expected, given: values.len() });
-        }
-        let held = self.projection.hold(values);
-        let kept = crate::instrument::Kept { held, metric: Arc::clone(&self.metric) };
-        Ok(I::from_kept(sealed::Kept(Arc::new(kept))))
-    }
-
-    /// The only series of a metric without labels.
-    ///
-    /// # Errors
-    ///
-    /// [`LabelCountError`] if the metric has labels.
-    pub fn single(&self) -> Result<I, LabelCountError> {
-        self.with([])
     }
 }

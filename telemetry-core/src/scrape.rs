@@ -65,6 +65,11 @@ impl<'a> Series<'a> {
     }
 }
 
+/// Shows a series of the family last given that nobody knows more of.
+pub(crate) fn show(visitor: &mut (impl Visit + ?Sized), labels: &[(&str, &str)], sample: Sample<'_>) {
+    visitor.series(&Series::new(Labels::from_pairs(labels), sample));
+}
+
 /// One of the events that made a total or a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Exemplar<'a> {

@@ -13,33 +13,40 @@
 //! Emitters take no lock for a series that exists. They are in a section (see `reclaim`) from the lookup to the last
 //! cell written, so a row is declared dead only when nobody can still write to its cells.
 //!
+//! Here series are found and made; `held` keeps them for handles, `walk` shows them, `sweep` hides and forgets them.
+//!
 //! Model: `loom_tests`.
 
+mod held;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod sweep;
+mod walk;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::cells::{self, Address, Reader, RowCells, Shard};
-use crate::clock::{self, Clock};
+use crate::cells::{self, Address, RowCells, Shard};
+use crate::clock::Clock;
 use crate::exemplar;
 use crate::index::{Index, Retired, Wanted};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Mark, Seed, Texts, take_value};
 use crate::reclaim::Entered;
-use crate::row::{Chunk, DEAD, HIDDEN, OVERFLOW, Row, UNCLEAN};
+use crate::row::{Chunk, DEAD, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+
+pub(crate) use held::Held;
+use sweep::Activity;
+pub(crate) use sweep::Forget;
+pub(crate) use walk::{Alone, Walk};
 
 /// The first chunk is small, since most projections are; later ones double up to the largest.
 const FIRST_CHUNK: usize = 512;
 const LARGEST_CHUNK: usize = 64 << 10;
 /// Retired tables below this size are not worth a wait.
 const RETIRED_BYTES: usize = 256 << 10;
-/// Dead rows below this size are not worth a compaction.
-const DEAD_BYTES: usize = 64 << 10;
 /// Creation times are kept in tenths of a second: 32 bits last for 13 years of a process.
 const CREATED_NANOS: u64 = 100_000_000;
 
@@ -87,11 +94,6 @@ pub(crate) struct Projection {
     reclaimed: AtomicU64,
 }
 
-/// Keeps something by the first cell of series, and is told when a series is forgotten, before another gets the cell.
-pub(crate) trait Forget: Send + Sync + Debug {
-    fn forget(&self, first_cell: u32);
-}
-
 #[derive(Debug, Default)]
 struct Writer {
     chunks: Vec<Arc<Chunk>>,
@@ -104,12 +106,6 @@ struct Writer {
     walks: usize,
     dead_bytes: usize,
     told_of_forgotten: Vec<Weak<dyn Forget>>,
-}
-
-#[derive(Debug)]
-struct Activity {
-    touches: u64,
-    since: u64,
 }
 
 impl Projection {
@@ -309,43 +305,6 @@ impl Projection {
         }
     }
 
-    /// Makes a series, or finds it, and keeps it from being forgotten as long as the result lives.
-    ///
-    /// Beyond the limit it is the overflow series.
-    pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
-        let values: Vec<&str> = values.into_iter().collect();
-        let texts = values.as_slice();
-        loop {
-            {
-                let mut writer = self.lock();
-                if let Some(first) = self.known(texts) {
-                    *writer.held.entry(first).or_default() += 1;
-                    return Held { projection: Arc::clone(self), first, counted: true };
-                }
-            }
-            if !self.insert(texts) {
-                return self.hold_overflow();
-            }
-        }
-    }
-
-    /// The overflow series, for one more series than there may be.
-    pub(crate) fn hold_overflow(self: &Arc<Self>) -> Held {
-        cells::local().add(Address::of(self.refused), 1);
-        Held { projection: Arc::clone(self), first: self.overflow_row().first_cell(), counted: false }
-    }
-
-    /// Keeps a series for good.
-    pub(crate) fn keep(&self, mut held: Held) {
-        // Counted, and never taken off.
-        held.counted = false;
-    }
-
-    /// From now on tells of every series that is forgotten.
-    pub(crate) fn tell_of_forgotten(&self, told: Weak<dyn Forget>) {
-        self.lock().told_of_forgotten.push(told);
-    }
-
     /// Gives back the cells of a row that nobody writes to any more.
     fn free_cells(&self, row: Row) {
         for table in &self.layout.chunk_tables {
@@ -355,121 +314,6 @@ impl Projection {
             place.free(row.first_cell());
         }
         cells::space().free(row.first_cell(), self.layout.cells);
-    }
-
-    /// The rows of now, and the right to read their cells until the walk is dropped.
-    pub(crate) fn walk(self: &Arc<Self>) -> Walk {
-        let mut writer = self.lock();
-        writer.walks += 1;
-        let overflow = self.overflow.get().map(|(chunk, _)| Arc::clone(chunk));
-        let chunks = writer.chunks.iter().cloned().chain(overflow).collect();
-        Walk { chunks, projection: Arc::clone(self), chunk: 0, offset: 0 }
-    }
-
-    /// Keeps every other walk from beginning, if the caller's is the only one.
-    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
-        let writer = self.lock();
-        (writer.walks == 1).then_some(Alone(writer))
-    }
-
-    /// Hides series that are idle, shows those that came back, and gives back the cells of those idle for long.
-    pub(crate) fn sweep(&self) {
-        let Some(expiry) = self.layout.expiry else { return };
-        // Another sweep at the same time does the same: leave it to that one.
-        let Ok(mut activity) = self.sweeping.try_lock() else { return };
-        let now = self.clock.elapsed_nanos();
-        let (hide, forget) = (clock::nanos(expiry.hide_after), clock::nanos(expiry.reclaim_after));
-        let chunks = self.lock().chunks.clone();
-        let mut reader = Reader::new();
-        let mut idle_for_long = Vec::new();
-        for row in chunks.iter().flat_map(|chunk| chunk.rows()) {
-            if row.flags() & DEAD != 0 {
-                continue;
-            }
-            let touches = reader.whole(row.first_cell());
-            // The clock is read after the cell: this sweep may have been under way for long when the last event came.
-            let newly = || Activity { touches, since: self.clock.elapsed_nanos() };
-            let seen = activity.entry(row.first_cell()).or_insert_with(newly);
-            if seen.touches != touches {
-                *seen = newly();
-            }
-            let idle = now.saturating_sub(seen.since);
-            row.set(HIDDEN, idle >= hide);
-            if idle >= hide.saturating_add(forget) {
-                idle_for_long.push((row, touches));
-            }
-        }
-        if !idle_for_long.is_empty() {
-            self.reclaim(&idle_for_long, &mut activity);
-        }
-    }
-
-    #[cold]
-    fn reclaim(&self, candidates: &[(Row, u64)], activity: &mut HashMap<u32, Activity>) {
-        let mut writer = self.lock();
-        if writer.walks > 0 {
-            return;
-        }
-        let candidates = candidates.iter().filter(|(row, _)| !writer.held.contains_key(&row.first_cell()));
-        // SAFETY: the row is not dead, so its chunk is among the projection's.
-        let hashed = candidates.map(|&(row, touches)| (row, touches, key::hash(unsafe { row.key() }, self.seed)));
-        let taken_out: Vec<_> = hashed.collect();
-        if taken_out.is_empty() {
-            return;
-        }
-        // An emitter that misses one of the rows from here on comes to the lock, also when the limit is reached: the row
-        // may live on. Relaxed: the release in `Index::remove` orders it before the row is gone.
-        self.full.store(false, Ordering::Relaxed);
-        for (row, _, hash) in &taken_out {
-            self.index.remove(*hash, row.address());
-        }
-        // Emitters that wait for the lock are in no section, so waiting under it ends.
-        let all_left = cells::space().wait_for_sections();
-        let mut reader = Reader::new();
-        let mut live = self.live.load(Ordering::Relaxed);
-        for (row, touches, hash) in taken_out {
-            if !all_left || reader.whole(row.first_cell()) != touches {
-                // Somebody may be, or was, writing to it: it lives on.
-                self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
-                continue;
-            }
-            row.set(DEAD, true);
-            writer.told_of_forgotten.iter().filter_map(Weak::upgrade).for_each(|told| told.forget(row.first_cell()));
-            self.free_cells(row);
-            activity.remove(&row.first_cell());
-            live -= 1;
-            // Relaxed: a figure to show.
-            self.reclaimed.fetch_add(1, Ordering::Relaxed);
-            // SAFETY: the row's chunk is among the projection's.
-            writer.dead_bytes += unsafe { row.key() }.len() + size_of::<u64>();
-        }
-        // Relaxed: both change under the lock only; see `update`.
-        self.live.store(live, Ordering::Relaxed);
-        self.full.store(live >= self.layout.limit, Ordering::Relaxed);
-        if writer.dead_bytes > DEAD_BYTES && writer.dead_bytes * 2 > writer.chunks.iter().map(|c| c.used()).sum() {
-            self.compact(&mut writer);
-        }
-        if all_left {
-            self.free_retired(&mut writer);
-        }
-    }
-
-    /// Moves the rows that are not dead into new chunks, in order.
-    fn compact(&self, writer: &mut Writer) {
-        let old = std::mem::take(&mut writer.chunks);
-        for row in old.iter().flat_map(|chunk| chunk.rows()) {
-            let flags = row.flags();
-            if flags & DEAD != 0 {
-                continue;
-            }
-            // SAFETY: `old` keeps the chunk.
-            let key = unsafe { row.key() };
-            let moved = chunk_for(&mut writer.chunks, key).append(row.first_cell(), row.created(), flags, key);
-            let hash = key::hash(key, self.seed);
-            self.index.replace(hash, row.address(), moved.address());
-        }
-        writer.dead_bytes = 0;
-        writer.retired_chunks.extend(old);
     }
 }
 
@@ -514,83 +358,4 @@ fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
 
 fn key_needs_escaping(mut key: &[u8]) -> bool {
     std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
-}
-
-/// A series that a handle keeps.
-#[derive(Debug)]
-pub(crate) struct Held {
-    projection: Arc<Projection>,
-    first: u32,
-    // The overflow series needs nobody to keep it.
-    counted: bool,
-}
-
-impl Held {
-    pub(crate) fn first_cell(&self) -> u32 {
-        self.first
-    }
-
-    /// Whether it keeps a series of its own, and not the overflow series.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn is_counted(&self) -> bool {
-        self.counted
-    }
-
-    pub(crate) fn projection(&self) -> &Arc<Projection> {
-        &self.projection
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.counted {
-            let mut writer = self.projection.lock();
-            if let std::collections::hash_map::Entry::Occupied(mut entry) = writer.held.entry(self.first) {
-                *entry.get_mut() -= 1;
-                if *entry.get() == 0 {
-                    entry.remove();
-                }
-            }
-        }
-    }
-}
-
-/// Nobody else reads cells of the projection, and no cells are given back, as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Alone<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Writer>);
-
-/// A walk over the rows of a projection, in the order in which they were made.
-#[derive(Debug)]
-pub(crate) struct Walk {
-    projection: Arc<Projection>,
-    chunks: Vec<Arc<Chunk>>,
-    chunk: usize,
-    offset: usize,
-}
-
-impl Walk {
-    /// The next row that is shown.
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<Row> {
-        loop {
-            let chunk = self.chunks.get(self.chunk)?;
-            if self.offset >= chunk.used() {
-                self.chunk += 1;
-                self.offset = 0;
-                continue;
-            }
-            // SAFETY: the offset starts at zero, is stepped by `row_at`, and is below `used`.
-            let (row, next) = unsafe { chunk.row_at(self.offset) };
-            self.offset = next;
-            if row.flags() & (HIDDEN | DEAD) == 0 {
-                return Some(row);
-            }
-        }
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        self.projection.lock().walks -= 1;
-    }
 }

@@ -146,16 +146,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
         // Unwind safety: the panic goes on, so nobody sees what the body left half done who would not see it anyway.
         let result = catch_unwind(AssertUnwindSafe(|| body(&mut running.extras)));
         drop(current);
-        match result {
-            Ok(value) => {
-                running.end(Ending::of(is_error(&value)));
-                value
-            }
-            Err(panic) => {
-                running.end(Ending::Panic(message(&*panic)));
-                resume_unwind(panic)
-            }
-        }
+        running.finish(result, is_error)
     }
 
     /// Starts the span; it ends when the guard is dropped.
@@ -257,6 +248,21 @@ impl<'a, const TAGS: usize, X: Extras> Running<'a, TAGS, X> {
             sites.start.emit_in(live.context, &[system_time], &tags);
         }
         Self { sites, live, extras, started: Instant::now(), ended: false }
+    }
+
+    /// Emits the stop or the exception, and goes on with the output or the panic.
+    #[inline]
+    fn finish<R>(&mut self, result: std::thread::Result<R>, is_error: impl FnOnce(&R) -> bool) -> R {
+        match result {
+            Ok(value) => {
+                self.end(Ending::of(is_error(&value)));
+                value
+            }
+            Err(panic) => {
+                self.end(Ending::Panic(message(&*panic)));
+                resume_unwind(panic)
+            }
+        }
     }
 
     /// Emits the stop or the exception; once, however often it is called.

@@ -1,8 +1,8 @@
 //! Exemplars: which events become one, where it stands, and that nothing else notices.
 
-#![allow(clippy::undocumented_unsafe_blocks)] // Every call of the allocator is passed on as it is.
+#[path = "../src/allocations.rs"]
+mod allocations;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,23 +15,6 @@ use telemetry_core::metric::{Metric, counter, distribution, last_value, spiral, 
 use telemetry_core::scrape::{Sample, Series, Visit};
 use telemetry_core::snapshot::ExemplarSnapshot;
 use telemetry_core::{Clock, Dispatch, Hands, Registry, Unit, emit};
-
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 thread_local!(static TRACE: Cell<u128> = const { Cell::new(0) });
 
@@ -348,9 +331,7 @@ fn replacing_an_exemplar_allocates_nothing() {
     let event = || emit!("exemplars.frugal", { took: Duration::from_millis(5) }, { of: "a" });
     fixture.within(1, event);
     fixture.within(2, || {
-        let before = ALLOCATIONS.get();
-        (0..100).for_each(|_| event());
-        assert_eq!(ALLOCATIONS.get() - before, 0);
+        assert_eq!(allocations::during(|| (0..100).for_each(|_| event())), 0);
     });
     assert_eq!(fixture.seen("exemplars.frugal.took"), [(2, 0.005)]);
     // Nor does reading them, from series to series.

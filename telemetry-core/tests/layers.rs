@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use telemetry_testkit::source::files;
 
 /// What both halves speak of.
 const WORDS: &[&str] = &["name", "unit", "value", "event", "clock", "sync", "caught", "crew"];
@@ -42,17 +44,6 @@ fn allowed(module: &str) -> BTreeSet<&'static str> {
         _ => panic!("the module `{module}` is in no layer; enter it in the one it belongs to, in {}", file!()),
     };
     layers.iter().copied().flatten().copied().collect()
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// The words behind each `opening` in the code, comments left out; all words of a group in braces.
@@ -107,22 +98,20 @@ fn the_event_half_and_the_metric_half_do_not_know_each_other() {
     let exports = exports(&fs::read_to_string(source.join("lib.rs")).unwrap());
     assert_eq!(exports["Callsite"], "callsite", "the root's exports are read");
 
-    let (mut files, mut violations, mut uses) = (Vec::new(), Vec::new(), 0);
-    sources(&source, &mut files);
-    for file in files {
-        let inside = file.strip_prefix(&source).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+    let (mut violations, mut uses) = (Vec::new(), 0);
+    for file in files(&source) {
+        let module = file.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
         if ["lib", "allocations"].contains(&module) {
             continue;
         }
         let allowed = allowed(module);
-        for named in named_behind(&fs::read_to_string(&file).unwrap(), "crate::") {
+        for named in named_behind(&fs::read_to_string(source.join(&file)).unwrap(), "crate::") {
             // `$crate::__private` and macros are the root's own.
             let target = exports.get(&named).unwrap_or(&named);
             let is_module = [WORDS, EVENTS, METRICS, BOTH].iter().any(|layer| layer.contains(&target.as_str()));
             uses += usize::from(is_module);
             if is_module && !allowed.contains(target.as_str()) {
-                violations.push(format!("{} names `crate::{named}`", inside.display()));
+                violations.push(format!("{} names `crate::{named}`", file.display()));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Labels of metrics, and exemplars, from the spans around an event.
 #![cfg(feature = "tracing")]
-#![allow(clippy::undocumented_unsafe_blocks)] // Every call of the allocator is passed on as it is.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../src/allocations.rs"]
+mod allocations;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,23 +19,6 @@ use tracing::{Instrument, Span, Subscriber, info_span, trace_span};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
-
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 struct Fixture {
     registry: Registry,
@@ -245,11 +228,7 @@ fn labels_of_an_unchanged_span_cost_no_allocation() {
         let _inner = info_span!("inner", route = "/carts/{id}").entered();
         let event = || emit!("spans.frugal", { took: 0.5 }, { country: "de" });
         event();
-        let allocations = || {
-            let before = ALLOCATIONS.get();
-            (0..1_000).for_each(|_| event());
-            ALLOCATIONS.get() - before
-        };
+        let allocations = || allocations::during(|| (0..1_000).for_each(|_| event()));
         assert_eq!(allocations(), 0);
         outer.record("tenant", "other");
         event();

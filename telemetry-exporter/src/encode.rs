@@ -28,6 +28,7 @@ mod copy;
 mod exemplar;
 mod json;
 mod label;
+mod label_names;
 mod openmetrics;
 #[cfg(feature = "openmetrics2")]
 mod openmetrics2;

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets, which are a crate apart, to what is nobody's else: they are there under `--cfg fuzzing` alone.
+//! Doors for the fuzz targets, which are a crate apart, to what is nobody else's: they are there under `--cfg fuzzing` alone.
 
 use crate::filter::Filter;
 

@@ -185,6 +185,21 @@ impl Inner {
         unit.filter(|_| self.shows_units).and_then(shown)
     }
 
+    /// The handle of a series; `None` if it is below the level that is recorded, or its metric is refused.
+    #[inline]
+    fn handle<H: Clone>(
+        &self,
+        families: &Families<H>,
+        key: &Key,
+        metadata: &Metadata<'_>,
+        open: impl FnOnce(&Description, &Shape) -> Result<Arc<dyn Family<H>>, MetricError>,
+    ) -> Option<H> {
+        if *metadata.level() < self.level {
+            return None;
+        }
+        families.ready(key).or_else(|| self.make(families, key, open))
+    }
+
     /// The handle of a series that was not used before; `None` if its metric is refused.
     #[cold]
     fn make<H: Clone>(
@@ -246,55 +261,40 @@ impl metrics::Recorder for Recorder {
 
     fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
         let inner = &*self.0;
-        if *metadata.level() < inner.level {
-            return Counter::noop();
-        }
-        let made = inner.counters.ready(key).or_else(|| {
-            inner.make(&inner.counters, key, |said, shape| {
-                let (metric, unit) = (said.on(shape.counter(key.name()), shape), inner.unit(said.unit));
-                if shape.is_spiral() {
-                    open::<instrument::Spiral, _>(&inner.registry, metric, unit, Counter::from_arc)
-                } else {
-                    open::<instrument::Counter, _>(&inner.registry, metric, unit, Counter::from_arc)
-                }
-            })
+        let handle = inner.handle(&inner.counters, key, metadata, |said, shape| {
+            let (metric, unit) = (said.on(shape.counter(key.name()), shape), inner.unit(said.unit));
+            if shape.is_spiral() {
+                open::<instrument::Spiral, _>(&inner.registry, metric, unit, Counter::from_arc)
+            } else {
+                open::<instrument::Counter, _>(&inner.registry, metric, unit, Counter::from_arc)
+            }
         });
-        made.unwrap_or_else(Counter::noop)
+        handle.unwrap_or_else(Counter::noop)
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
         let inner = &*self.0;
-        if *metadata.level() < inner.level {
-            return Gauge::noop();
-        }
-        let made = inner.gauges.ready(key).or_else(|| {
-            inner.make(&inner.gauges, key, |said, shape| {
-                let metric = said.on(shape.gauge(key.name()), shape);
-                open::<instrument::Gauge, _>(&inner.registry, metric, inner.unit(said.unit), Gauge::from_arc)
-            })
+        let handle = inner.handle(&inner.gauges, key, metadata, |said, shape| {
+            let metric = said.on(shape.gauge(key.name()), shape);
+            open::<instrument::Gauge, _>(&inner.registry, metric, inner.unit(said.unit), Gauge::from_arc)
         });
-        made.unwrap_or_else(Gauge::noop)
+        handle.unwrap_or_else(Gauge::noop)
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
         let inner = &*self.0;
-        if *metadata.level() < inner.level {
-            return Histogram::noop();
-        }
-        let made = inner.histograms.ready(key).or_else(|| {
-            inner.make(&inner.histograms, key, |said, shape| {
-                let metric = said.on(shape.histogram(key.name(), said.unit), shape);
-                let unit = inner.unit(said.unit);
-                if shape.is_spiral() {
-                    open::<instrument::Spiral, _>(&inner.registry, metric, unit, Histogram::from_arc)
-                } else if shape.is_summary() {
-                    open::<instrument::Summary, _>(&inner.registry, metric, unit, Histogram::from_arc)
-                } else {
-                    open::<instrument::Histogram, _>(&inner.registry, metric, unit, Histogram::from_arc)
-                }
-            })
+        let handle = inner.handle(&inner.histograms, key, metadata, |said, shape| {
+            let metric = said.on(shape.histogram(key.name(), said.unit), shape);
+            let unit = inner.unit(said.unit);
+            if shape.is_spiral() {
+                open::<instrument::Spiral, _>(&inner.registry, metric, unit, Histogram::from_arc)
+            } else if shape.is_summary() {
+                open::<instrument::Summary, _>(&inner.registry, metric, unit, Histogram::from_arc)
+            } else {
+                open::<instrument::Histogram, _>(&inner.registry, metric, unit, Histogram::from_arc)
+            }
         });
-        made.unwrap_or_else(Histogram::noop)
+        handle.unwrap_or_else(Histogram::noop)
     }
 }
 

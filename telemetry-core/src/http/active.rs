@@ -14,7 +14,7 @@ use crate::family::{Family, Kind};
 use crate::instrument::Counter;
 use crate::metric::counter;
 use crate::registry::{Instruments, Registry};
-use crate::scrape::{Labels, Sample, Series, Source, Total, Visit};
+use crate::scrape::{Sample, Source, Total, Visit, show};
 use crate::snapshot::ValueSnapshot;
 use crate::sync::Mutex;
 use crate::value::{TagValue, TextBuffer};
@@ -120,13 +120,7 @@ impl Source for Active {
             let ended = total(snapshot.sample(ENDED, &labels));
             #[allow(clippy::cast_precision_loss)] // Requests in flight are few.
             let active = started.saturating_sub(ended) as f64;
-            let sample = Sample::Gauge(active);
-            visitor.series(&Series {
-                labels: Labels::from_pairs(&labels),
-                created: None,
-                sample,
-                exemplars: crate::scrape::Exemplars::default(),
-            });
+            show(visitor, &labels, Sample::Gauge(active));
         }
     }
 }

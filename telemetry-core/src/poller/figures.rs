@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::family::{Family, Kind};
-use crate::scrape::{Labels, Sample, Series, Source, Total, Visit};
+use crate::scrape::{Sample, Source, Total, Visit, show};
 use crate::unit::Unit;
 
 use super::shared::{Shared, Tally};
@@ -52,13 +52,4 @@ impl Source for PollerFigures {
         seconds("telemetry.poller.last_success", last_success, |tally| tally.last_success);
         seconds("telemetry.poller.duration", "How long the newest run of a poller's job took.", |tally| tally.took);
     }
-}
-
-fn show(visitor: &mut dyn Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series {
-        labels: Labels::from_pairs(labels),
-        created: None,
-        sample,
-        exemplars: crate::scrape::Exemplars::default(),
-    });
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use crate::family::Family;
 use crate::metric::{Fault, MetricError};
 
+use super::Registry;
+
 /// A name that a family takes in an exposition, itself or for one of its labels: what an exporter tells
 /// [`Registry::exposed_names`](super::Registry::exposed_names).
 ///
@@ -36,21 +38,98 @@ impl Claim {
     }
 }
 
-/// Tells what a family claims.
-pub(super) type ClaimPolicy = Box<dyn Fn(&Family) -> Vec<Claim> + Send>;
+impl Registry {
+    /// Tells the registry under which names a family will be exposed, so that two families that would share one are
+    /// an error when the second is defined, not a broken scrape.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if two families of now would share a name, or two labels of one; then the registry stays as it was.
+    pub fn exposed_names(&self, policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let mut claims = Claims::by(policy);
+        claims.change(|claims| {
+            for entry in families.entries.iter() {
+                let shown = entry.shown();
+                claims.take(shown.as_deref().unwrap_or(entry.metric.family()))?;
+            }
+            let mut others = families.probes.iter().map(|probe| probe.family()).chain(&families.reserved);
+            others.try_for_each(|family| claims.take(family))
+        })?;
+        families.claims = claims;
+        Ok(())
+    }
 
-/// The names that families took so far.
-#[derive(Clone, Debug, Default)]
+    /// Keeps the names of a family that a [source](Self::source) shows, so that a metric which would share one is an error
+    /// when it is defined.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError`] if a family that is there has one of them.
+    pub fn reserve(&self, family: Family) -> Result<(), MetricError> {
+        let mut families = self.lock();
+        let is_same = |other: &Family| other.name() == family.name();
+        if families.defined.contains(family.name()) || families.probes.iter().any(|probe| is_same(probe.family())) {
+            return Err(MetricError::new(family.name(), Fault::Repeated));
+        }
+        if families.reserved.iter().any(is_same) {
+            // By another source of the same figures.
+            return Ok(());
+        }
+        families.claims.change(|claims| claims.take(&family))?;
+        families.reserved.push(family);
+        Ok(())
+    }
+}
+
+/// Tells what a family claims.
+type ClaimPolicy = Box<dyn Fn(&Family) -> Vec<Claim> + Send>;
+
+/// By escaping and name, who took it.
+type Taken = HashMap<(Option<&'static str>, String), String>;
+
+/// The names that families took so far; none, as long as nobody has said what they claim.
+#[derive(Default)]
 pub(super) struct Claims {
-    // By escaping and name, the family that took it.
-    taken: HashMap<(Option<&'static str>, String), String>,
+    policy: Option<ClaimPolicy>,
+    taken: Taken,
 }
 
 impl Claims {
-    /// Takes all that `family` claims; what was taken before an error stays taken, so work on a copy.
-    pub(super) fn take(&mut self, family: &Family, claims: Vec<Claim>) -> Result<(), MetricError> {
-        let mut labels: HashMap<(Option<&'static str>, String), String> = HashMap::new();
-        for Claim { exposed, label, escaping } in claims {
+    /// No names yet, of families that claim what `policy` says.
+    pub(super) fn by(policy: impl Fn(&Family) -> Vec<Claim> + Send + 'static) -> Self {
+        Self { policy: Some(Box::new(policy)), taken: Taken::new() }
+    }
+
+    /// Makes a change, all of it or none.
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<(), MetricError>,
+    ) -> Result<(), MetricError> {
+        let mut draft = Draft { policy: self.policy.as_ref(), taken: self.taken.clone() };
+        change(&mut draft)?;
+        self.taken = draft.taken;
+        Ok(())
+    }
+
+    /// Gives back what a family took.
+    pub(super) fn give_back(&mut self, family: &Family) {
+        give_back(&mut self.taken, family);
+    }
+}
+
+/// The names as they will be if nothing goes wrong.
+pub(super) struct Draft<'a> {
+    policy: Option<&'a ClaimPolicy>,
+    taken: Taken,
+}
+
+impl Draft<'_> {
+    /// Takes all that `family` claims; of what fails a part may be taken.
+    pub(super) fn take(&mut self, family: &Family) -> Result<(), MetricError> {
+        let Some(policy) = self.policy else { return Ok(()) };
+        let mut labels = Taken::new();
+        for Claim { exposed, label, escaping } in policy(family) {
             let key = (escaping, exposed.clone());
             let fault = match label {
                 Some(label) => labels.insert(key, label.clone()).map(|first| Fault::LabelCollision {
@@ -74,6 +153,10 @@ impl Claims {
 
     /// Gives back what a family took.
     pub(super) fn give_back(&mut self, family: &Family) {
-        self.taken.retain(|_, taker| taker != family.name());
+        give_back(&mut self.taken, family);
     }
+}
+
+fn give_back(taken: &mut Taken, family: &Family) {
+    taken.retain(|_, taker| taker != family.name());
 }

@@ -15,7 +15,8 @@ use crate::series::Projection;
 use crate::sync::{Mutex, MutexGuard};
 use crate::unit::Unit;
 
-use super::{Entry, Handle, Registry, sealed};
+use super::instruments::{Handle, check_kind, sealed};
+use super::{Entry, Registry};
 
 /// The most names of labels that an open family takes; a series with yet another is the overflow series.
 const MOST_LABELS: usize = 64;
@@ -96,10 +97,7 @@ impl Registry {
         metric: Metric,
         shown: Option<Unit>,
     ) -> Result<OpenInstruments<I>, MetricError> {
-        if metric.kind != I::KIND {
-            let fault = Fault::Kind { defined: metric.kind.name(), asked: I::KIND.name() };
-            return Err(MetricError::new(&metric.name, fault));
-        }
+        check_kind::<I>(&metric)?;
         let plan = Plan::open(metric)?;
         let (projection, compiled) = project(self.clock(), &[&plan]);
         // One plan makes one metric.
@@ -116,12 +114,10 @@ impl Registry {
         let say = |family: &Family| family.clone().unit(unit).description(description);
         let mut families = self.lock();
         let family = say(&open.family());
-        if let Some(policy) = &families.policy {
-            let mut claims = families.claims.clone();
+        families.claims.change(|claims| {
             claims.give_back(&family);
-            claims.take(&family, policy(&family))?;
-            families.claims = claims;
-        }
+            claims.take(&family)
+        })?;
         // Labels may have come since.
         let mut shown = open.lock();
         *shown = Arc::new(say(&shown));

@@ -33,11 +33,7 @@ impl Registry {
         if families.defined.contains(family.name()) || others.any(|other| other.name() == family.name()) {
             return Err(MetricError::new(family.name(), Fault::Repeated));
         }
-        if let Some(policy) = &families.policy {
-            let mut claims = families.claims.clone();
-            claims.take(family, policy(family))?;
-            families.claims = claims;
-        }
+        families.claims.change(|claims| claims.take(family))?;
         Arc::make_mut(&mut families.probes).push(Arc::clone(probe));
         Ok(())
     }

@@ -16,7 +16,8 @@ use crate::row::Row;
 use crate::series::Alone;
 use crate::sync::Ordering;
 
-use super::{Baseline, Entry};
+use super::Entry;
+use super::reset::Baseline;
 
 /// A series between its old life and its new one; nobody else walks over it.
 pub(super) struct Renewal<'a> {

@@ -3,6 +3,7 @@
 use loom::model::Builder;
 
 use super::*;
+use crate::cells::Reader;
 use crate::clock::Hands;
 use crate::sync::thread;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::family::Kind;
 use crate::instrument::Quantity;
-use crate::scrape::{Labels, Sample, Series, Total, Visit};
+use crate::scrape::{Sample, Total, Visit, show};
 use crate::value::{Measurement, Number};
 
 use super::probe::Shape;
@@ -79,12 +79,7 @@ impl Answer {
             pairs.extend(
                 shape.family().label_names().iter().map(|name| &**name).zip(row.labels.iter().map(String::as_str)),
             );
-            visitor.series(&Series {
-                labels: Labels::from_pairs(&pairs),
-                created: None,
-                sample: row.sample,
-                exemplars: crate::scrape::Exemplars::default(),
-            });
+            show(visitor, &pairs, row.sample);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::family::{Family, Kind};
-use crate::scrape::{Labels, Sample, Series, Total, Visit};
+use crate::scrape::{Sample, Total, Visit, show};
 use crate::unit::Unit;
 
 use super::Probe;
@@ -89,13 +89,4 @@ pub(crate) fn show_tallies(probes: &[Arc<Probe>], visitor: &mut impl Visit) {
             show(visitor, &[("metric", probe.family().name())], Sample::Gauge(took.as_secs_f64()));
         }
     }
-}
-
-fn show(visitor: &mut impl Visit, labels: &[(&str, &str)], sample: Sample<'_>) {
-    visitor.series(&Series {
-        labels: Labels::from_pairs(labels),
-        created: None,
-        sample,
-        exemplars: crate::scrape::Exemplars::default(),
-    });
 }

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::context::Current;
-use super::{Ending, Extras, Live, Outcome, Running, Sites, Span, message};
+use super::{Extras, Live, Outcome, Running, Sites, Span};
 use crate::event::SpanContext;
 
 /// A future that is the body of a span; see [`Span::instrument`].
@@ -85,7 +85,7 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
             let mut within = pin!(Within::new(Some(context), body(&mut running.extras)));
             poll_fn(|task| within.as_mut().poll(task)).await
         };
-        finish(&mut running, result, Outcome::is_error)
+        running.finish(result, Outcome::is_error)
     }
 }
 
@@ -132,24 +132,6 @@ impl<F> Drop for Within<F> {
     }
 }
 
-/// Emits the stop or the exception, and goes on with the output or the panic.
-fn finish<T, const TAGS: usize, X: Extras>(
-    running: &mut Running<'_, TAGS, X>,
-    result: Ended<T>,
-    is_error: impl FnOnce(&T) -> bool,
-) -> T {
-    match result {
-        Ok(value) => {
-            running.end(Ending::of(is_error(&value)));
-            value
-        }
-        Err(panic) => {
-            running.end(Ending::Panic(message(&*panic)));
-            resume_unwind(panic)
-        }
-    }
-}
-
 impl<F, J, const TAGS: usize, X> Future for Instrumented<'_, F, J, TAGS, X>
 where
     F: Future,
@@ -174,7 +156,7 @@ where
         Poll::Ready(match &mut this.state {
             State::Running(running) => {
                 let judge = this.is_error.take();
-                finish(running, result, |value| judge.is_some_and(|is_error| is_error(value)))
+                running.finish(result, |value| judge.is_some_and(|is_error| is_error(value)))
             }
             // Nothing is caught where the span is silent; what would be, goes on.
             _ => result.unwrap_or_else(|panic| resume_unwind(panic)),

@@ -96,8 +96,11 @@ impl Drop for Node {
 pub(super) struct Nodes(pub(super) Vec<(u64, Arc<Node>)>);
 
 impl Nodes {
-    pub(super) fn of(&self, tags: u64) -> Option<&Arc<Node>> {
-        self.0.iter().find(|(of, _)| *of == tags).map(|(_, node)| node)
+    /// The node that the layer of these tags keeps with a span, which is its own or that of a span around it.
+    pub(super) fn with<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>, tags: u64) -> Option<Arc<Node>> {
+        let extensions = span.extensions();
+        let (_, node) = extensions.get::<Self>()?.0.iter().find(|(of, _)| *of == tags)?;
+        Some(Arc::clone(node))
     }
 }
 

@@ -124,8 +124,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let (tags, fields) = (self.0.0.id, &self.0.0.fields);
         let Some(span) = context.span(id) else { return };
-        let of = |nodes: Option<&Nodes>| nodes.and_then(|nodes| nodes.of(tags).cloned());
-        let parent = span.parent().and_then(|parent| of(parent.extensions().get::<Nodes>()));
+        let parent = span.parent().and_then(|parent| Nodes::with(&parent, tags));
         let declared = attributes.metadata().fields();
         let node = if fields.iter().any(|allowed| declared.field(allowed.field.as_str()).is_some()) {
             let node = Node::new(parent, fields.len());
@@ -145,16 +144,14 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         // What a span does not declare can't be recorded, so a node that is shared with the span around is not written to.
-        let node = span.extensions().get::<Nodes>().and_then(|nodes| nodes.of(self.0.0.id).cloned());
-        if let Some(node) = node {
+        if let Some(node) = Nodes::with(&span, self.0.0.id) {
             self.visit(|at, value| node.set(at, value.into_text()), |visit| values.record(visit));
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let node = span.extensions().get::<Nodes>().and_then(|nodes| nodes.of(self.0.0.id).cloned());
-        current::enter(self.0.0.id, id.into_u64(), node);
+        current::enter(self.0.0.id, id.into_u64(), Nodes::with(&span, self.0.0.id));
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {

@@ -1,10 +1,5 @@
 //! What the layers ask of the allocator.
 
-#![allow(clippy::undocumented_unsafe_blocks)] // Every call is passed on as it is.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use telemetry_core::http::{ClientLayer, Route, ServerLayer, client, server};
 use telemetry_core::{Dispatch, Registry};
 use tower_layer::Layer;
@@ -12,27 +7,6 @@ use tower_service::Service;
 
 use super::body::Steps;
 use super::*;
-
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-        unsafe { System.realloc(block, layout, size) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A request over series that exist allocates nothing, from the call to the end of the response; one that has a body
 /// allocates the word that counts it.
@@ -54,13 +28,11 @@ fn a_request_allocates_nothing_and_its_body_one_word() {
         request
     };
     let mut during = |request: http::Request<Steps>, at: &str| {
-        let before = ALLOCATIONS.get();
-        match at {
+        allocations::during(|| match at {
             "server" => drop(ready(server.call(request)).unwrap()),
             "client" => drop(ready(client.call(request)).unwrap()),
             _ => drop(ready(inner.call(request.map(|_| RequestBody::default()))).unwrap()),
-        }
-        ALLOCATIONS.get() - before
+        })
     };
     let bare = during(asks(Steps::none()), "bare");
     for at in ["server", "client"] {

@@ -1,5 +1,7 @@
 //! The layers of HTTP: every way in which a request can end, and what is told of it.
 
+#[path = "../../src/allocations.rs"]
+mod allocations;
 mod body;
 mod client;
 mod cost;

@@ -3,7 +3,7 @@
 use telemetry_core::exemplar::{MOST_CHARACTERS, is_label_name};
 use telemetry_core::scrape::Exemplar;
 
-use super::label::{Quotes, push_escaped};
+use super::label::push_pair;
 use super::openmetrics::push_time;
 use crate::number;
 
@@ -14,10 +14,7 @@ pub(super) fn push_exemplar(out: &mut Vec<u8>, exemplar: Option<Exemplar<'_>>) {
     let mut before: &[u8] = b" # {";
     for (name, value) in labels {
         out.extend_from_slice(before);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"=\"");
-        push_escaped(out, value, Quotes::Escaped);
-        out.push(b'"');
+        push_pair(out, name, value);
         before = b",";
     }
     out.extend_from_slice(if before == b"," { b"} " } else { b" # {} " });

@@ -1,45 +1,33 @@
 //! The label text of a series: pieces made once a family, and the values between them.
 
-use telemetry_core::family::Family;
 use telemetry_core::scrape::Labels;
 
 use super::copy::Piece;
+use super::label_names::LabelNames;
 use super::sample_name::{self, SampleName};
-use crate::name::Naming;
 
-/// The names of a family's labels, and how the labels of its series become text.
+/// How the labels of a family's series become text.
 #[derive(Debug)]
-pub(super) struct LabelNames {
-    // As the family has them, and as they are written.
-    given: Vec<Box<str>>,
-    exposed: Vec<Box<str>>,
-    // The label that the encoder writes itself: `le`, `quantile`, or the one that names the state.
-    reserved: Option<String>,
-    naming: Naming,
+pub(super) struct LabelText {
+    names: LabelNames,
+    // As they stand before the values.
+    written: Vec<Box<str>>,
     // What stands around the values between the braces.
     inner: Pieces,
 }
 
-impl LabelNames {
-    /// The names of `family`; `None` when two of them become one, or one is `reserved`, by us or by Prometheus.
-    pub(super) fn new(family: &Family, reserved: Option<String>, naming: Naming) -> Option<Self> {
-        if reserved.as_deref().is_some_and(is_reserved) {
-            return None;
-        }
-        let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
-        let exposed: Vec<Box<str>> = given.iter().map(|name| written(naming, name)).collect();
-        let names = Self { inner: Pieces::new("", &exposed, ""), given, exposed, reserved, naming };
-        (0..names.exposed.len())
-            .all(|at| names.may_follow(&names.exposed[at], names.exposed[..at].iter()))
-            .then_some(names)
+impl LabelText {
+    pub(super) fn new(names: LabelNames) -> Self {
+        let written: Vec<Box<str>> = names.exposed().map(|name| sample_name::label(&name).into()).collect();
+        Self { inner: Pieces::new("", &written, ""), names, written }
     }
 
     /// The pieces of a whole line before its value.
     pub(super) fn line(&self, sample: &SampleName) -> Pieces {
-        if self.exposed.is_empty() {
+        if self.written.is_empty() {
             return Pieces::new(sample.bare(), &[], "");
         }
-        Pieces::new(sample.open(), &self.exposed, "} ")
+        Pieces::new(sample.open(), &self.written, "} ")
     }
 
     /// Appends `line` with the values in it, if each name of the family has one; else nothing, and gives false.
@@ -48,7 +36,7 @@ impl LabelNames {
         if labels.is_clean() {
             return line.push_clean(out, labels.values());
         }
-        if labels.is_row() || labels.iter().map(|(name, _)| name).eq(self.given.iter().map(|name| &**name)) {
+        if self.names.are_those_of(labels) {
             return line.push_escaped(out, labels.values());
         }
         false
@@ -62,43 +50,24 @@ impl LabelNames {
         let mut separator: &[u8] = b"";
         let mut push = |name: &str, value: &str| {
             out.extend_from_slice(separator);
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"=\"");
-            push_escaped(out, value, Quotes::Escaped);
-            out.push(b'"');
+            push_pair(out, name, value);
             separator = b",";
         };
         if labels.is_row() {
-            let labels = self.exposed.iter().zip(labels.values());
+            let labels = self.written.iter().zip(labels.values());
             labels.filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| push(name, value));
             return true;
         }
         for (at, (given, value)) in labels.iter().enumerate() {
-            let exposed = written(self.naming, given);
-            if !self.may_follow(&exposed, labels.iter().take(at).map(|(given, _)| written(self.naming, given))) {
+            let exposed = self.names.expose(given);
+            let mut before = labels.iter().take(at).map(|(given, _)| self.names.expose(given));
+            if self.names.is_refused(&exposed) || before.any(|other| other == exposed) {
                 return false;
             }
-            push(&exposed, value);
+            push(&sample_name::label(&exposed), value);
         }
         true
     }
-
-    fn may_follow(&self, name: &str, mut before: impl Iterator<Item = impl AsRef<str>>) -> bool {
-        Some(name) != self.reserved.as_deref() && !is_reserved(name) && before.all(|other| other.as_ref() != name)
-    }
-}
-
-/// What the labels begin with that Prometheus keeps for itself: `__name__`, and others that it takes off unasked.
-const RESERVED: &str = "__";
-
-/// Whether a name, as it is written, is Prometheus' own.
-fn is_reserved(name: &str) -> bool {
-    name.strip_prefix('"').unwrap_or(name).starts_with(RESERVED)
-}
-
-/// A label's name as it stands before the value.
-fn written(naming: Naming, name: &str) -> Box<str> {
-    sample_name::label(&naming.label(name)).into()
 }
 
 /// The text around the values of a row: one piece before each value, and one behind the last.
@@ -147,6 +116,14 @@ impl Pieces {
         out.extend_from_slice(self.last.text());
         true
     }
+}
+
+/// Appends a label whose name is written as it is: `name="value"`.
+pub(super) fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    push_escaped(out, value, Quotes::Escaped);
+    out.push(b'"');
 }
 
 /// What becomes of the quotes in an escaped text.

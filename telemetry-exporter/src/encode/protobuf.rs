@@ -24,6 +24,7 @@ use self::exemplar::{push_exemplar, push_exemplars};
 use self::label::Pairs;
 use self::native::push_native;
 use self::wire::{LONGEST, push_double, push_message, push_text, push_timestamp, push_total, push_uint, push_varint};
+use super::label_names::LabelNames;
 use super::{Encoder, ROOM};
 use crate::encode::Options;
 use crate::name::{Names, Naming, Taken};
@@ -227,16 +228,16 @@ impl Exposed {
     /// `None` when no series of the family could be written.
     fn new(family: &Family, names: &Names, naming: Naming) -> Option<Self> {
         let kind = family.kind();
-        let (kind_on_wire, reserved) = match kind {
-            Kind::Counter | Kind::Sum | Kind::Spiral => (kind::COUNTER, None),
+        let kind_on_wire = match kind {
+            Kind::Counter | Kind::Sum | Kind::Spiral => kind::COUNTER,
             // The format has no types for infos and state sets.
-            Kind::LastValue | Kind::Info => (kind::GAUGE, None),
-            Kind::StateSet => (kind::GAUGE, names.state_label()),
-            Kind::Distribution => (kind::HISTOGRAM, Some("le")),
-            Kind::Summary => (kind::SUMMARY, Some("quantile")),
+            Kind::LastValue | Kind::Info | Kind::StateSet => kind::GAUGE,
+            Kind::Distribution => kind::HISTOGRAM,
+            Kind::Summary => kind::SUMMARY,
             _ => return None,
         };
-        Some(Self { kind, kind_on_wire, labels: Pairs::new(family, reserved, naming)? })
+        let labels = Pairs::new(LabelNames::new(family, names, naming)?);
+        Some(Self { kind, kind_on_wire, labels })
     }
 
     /// Appends one series; false if the format can't express it, and then what was appended is void.

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use telemetry_core::family::Family;
 use telemetry_core::scrape::Labels;
 
 use super::super::copy::Piece;
+use super::super::label_names::LabelNames;
 use super::wire::{push_message, push_text};
-use crate::name::Naming;
 
 /// The field of a metric that holds a label, and those of the label.
 const LABEL: u32 = 1;
@@ -20,31 +19,23 @@ const AT_HAND: usize = 16;
 /// The names of a family's labels, by name: that is the order of labels in this format.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    given: Vec<Box<str>>,
+    names: LabelNames,
     /// Where the value of each stands in a row.
     sorted: Vec<(usize, Pair)>,
-    /// The label that no series has of its own: `le` and `quantile`, which the reader adds, or that of a state.
-    reserved: Option<Box<str>>,
-    naming: Naming,
 }
 
 impl Pairs {
-    /// The names of `family`; `None` when two of them become one, or one is `reserved`.
-    pub(super) fn new(family: &Family, reserved: Option<&str>, naming: Naming) -> Option<Self> {
-        let given: Vec<Box<str>> = family.label_names().iter().map(|name| (**name).into()).collect();
-        let mut sorted: Vec<_> =
-            given.iter().enumerate().map(|(at, name)| (at, Pair::new(&naming.label(name)))).collect();
+    pub(super) fn new(names: LabelNames) -> Self {
+        let mut sorted: Vec<_> = names.exposed().map(|name| Pair::new(&name)).enumerate().collect();
         sorted.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
-        let are_apart = sorted.is_sorted_by(|(_, one), (_, next)| one.name != next.name);
-        let is_free = !sorted.iter().any(|(_, pair)| is_refused(&pair.name, reserved));
-        (are_apart && is_free).then(|| Self { given, sorted, reserved: reserved.map(Into::into), naming })
+        Self { names, sorted }
     }
 
-    /// Appends the labels of a series; false when two have one name, or one has the reserved one.
+    /// Appends the labels of a series; false when two have one name, or one is refused.
     #[inline]
     pub(super) fn push(&self, out: &mut Vec<u8>, labels: &Labels<'_>) -> bool {
-        if self.sorted.len() > AT_HAND || !self.are_those_of(labels) {
-            return self.push_uncommon(out, labels);
+        if self.sorted.len() > AT_HAND || !self.names.are_those_of(labels) {
+            return self.push_uncommon(out, labels, None);
         }
         let mut values = [""; AT_HAND];
         values.iter_mut().zip(labels.values()).for_each(|(place, value)| *place = value);
@@ -54,37 +45,22 @@ impl Pairs {
         true
     }
 
-    fn are_those_of(&self, labels: &Labels<'_>) -> bool {
-        labels.is_row() || labels.iter().map(|(name, _)| name).eq(self.given.iter().map(|name| &**name))
+    /// The same, and the reserved label with a value.
+    pub(super) fn push_with(&self, out: &mut Vec<u8>, labels: &Labels<'_>, value: &str) -> bool {
+        self.names.reserved().is_some_and(|reserved| self.push_uncommon(out, labels, Some((reserved, value))))
     }
 
     #[cold]
-    fn push_uncommon(&self, out: &mut Vec<u8>, labels: &Labels<'_>) -> bool {
-        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (self.naming.label(name), value)).collect();
+    fn push_uncommon(&self, out: &mut Vec<u8>, labels: &Labels<'_>, more: Option<(&str, &str)>) -> bool {
+        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (self.names.expose(name), value)).collect();
+        let is_free = !pairs.iter().any(|(name, _)| self.names.is_refused(name));
+        pairs.extend(more.map(|(name, value)| (Cow::Borrowed(name), value)));
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, value) in &pairs {
             push_pair(out, name, value);
         }
-        pairs.is_sorted_by(|(one, _), (next, _)| one != next)
-            && !pairs.iter().any(|(name, _)| is_refused(name, self.reserved.as_deref()))
+        is_free && pairs.is_sorted_by(|(one, _), (next, _)| one != next)
     }
-
-    /// The same, and the reserved label with a value.
-    pub(super) fn push_with(&self, out: &mut Vec<u8>, labels: &Labels<'_>, value: &str) -> bool {
-        let Some(reserved) = &self.reserved else { return false };
-        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (self.naming.label(name), value)).collect();
-        pairs.push((Cow::Borrowed(reserved), value));
-        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
-        for (name, value) in &pairs {
-            push_pair(out, name, value);
-        }
-        pairs.is_sorted_by(|(one, _), (next, _)| one != next) && !pairs.iter().any(|(name, _)| name.starts_with("__"))
-    }
-}
-
-/// Whether no series may have a label of this name: those that begin so are the server's.
-fn is_refused(name: &str, reserved: Option<&str>) -> bool {
-    Some(name) == reserved || name.starts_with("__")
 }
 
 /// One label with its name, and room for its value.
