@@ -312,7 +312,8 @@ impl Drop for Lease {
 /// This thread's shard.
 #[inline]
 pub(crate) fn local() -> &'static Shard {
-    let shard = SHARD.with(Cell::get);
+    // Not `with`, which is not inlined where nothing is optimised at link time. It can't fail: there is no destructor.
+    let shard = SHARD.try_with(Cell::get).unwrap_or(ptr::null());
     if shard.is_null() {
         return claim();
     }
