@@ -29,8 +29,11 @@ fn recorder() -> PrometheusRecorder {
 /// Runs `body` within two spans, of which the outer one has the field; with our metrics attached.
 fn within(subscriber: impl Into<tracing::Dispatch>, metrics: impl IntoIterator<Item = Metric>, body: impl FnOnce()) {
     let dispatch = Dispatch::new();
-    let aggregator = Registry::new().aggregator(metrics).expect("the definitions are right");
-    aggregator.attach_to(&dispatch, "bench").expect("the id is free");
+    let metrics: Vec<Metric> = metrics.into_iter().collect();
+    if !metrics.is_empty() {
+        let aggregator = Registry::new().aggregator(metrics).expect("the definitions are right");
+        aggregator.attach_to(&dispatch, "bench").expect("the id is free");
+    }
     tracing::dispatcher::with_default(&subscriber.into(), || {
         dispatch.run(|| {
             info_span!("request", tenant = "acme", request = 4_711)

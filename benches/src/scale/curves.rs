@@ -249,7 +249,10 @@ fn elsewhere(number: usize, pace: Pace) -> Vec<f64> {
     let others: Vec<String> = (0..number).map(|at| format!("scale.other_{at}")).collect();
     let counters = others.iter().map(|event| counter(format!("{event}.count").as_str()).tags(["id"]));
     let aggregator = registry.aggregator(counters).expect("the definitions are right");
-    aggregator.attach_to(&dispatch, "others").expect("the id is new");
+    // Without a metric there is no event to attach to.
+    if number > 0 {
+        aggregator.attach_to(&dispatch, "others").expect("the id is new");
+    }
     dispatch.run(|| {
         for event in &others {
             attachment(event.clone(), |_: &Event<'_>| {}).event(event).attach().expect("the id is new");
@@ -286,27 +289,31 @@ fn attach(number: usize, pace: Pace) -> Vec<f64> {
 fn memory(number: usize, _: Pace) -> Vec<f64> {
     const SERIES: usize = 10_000;
     let ids: Vec<String> = (0..SERIES).map(|id| format!("customer-{id:07}")).collect();
-    let touch = |dispatch: &Dispatch| dispatch.run(|| ids.iter().for_each(|id| emit!("scale.memory", {}, { id })));
+    let touch = &|dispatch: &Dispatch| dispatch.run(|| ids.iter().for_each(|id| emit!("scale.memory", {}, { id })));
     let metric = || counter("scale.memory.count").tags(["id"]).limit(2 * u32::try_from(SERIES).unwrap_or(u32::MAX));
     // Pages of cells outlive their series, and would be there already for the next point: fresh cells for each.
-    let ((registry, dispatch, ends), grown) = heap::grown(|| {
-        let (registry, dispatch) = fed([metric()]);
-        let (end, ended) = (Barrier::new(number + 1), Barrier::new(number + 1));
-        thread::scope(|scope| {
+    let (end, ended) = (Barrier::new(number + 1), Barrier::new(number + 1));
+    let ((registry, dispatch), grown) = thread::scope(|scope| {
+        let (end, ended) = (&end, &ended);
+        let held = heap::grown(|| {
+            let (registry, dispatch) = fed([metric()]);
             for _ in 0..number {
-                scope.spawn(|| {
+                let dispatch = dispatch.clone();
+                scope.spawn(move || {
                     touch(&dispatch);
                     ended.wait();
                     end.wait();
                 });
             }
+            // Looked at while all of them are there: a thread that ends gives its shard to the next.
             ended.wait();
-            end.wait();
+            (registry, dispatch)
         });
-        (registry, dispatch, ())
+        end.wait();
+        held
     });
     assert_eq!(counted(&registry, "scale.memory.count"), (number * SERIES) as u64, "every event is counted");
-    drop((dispatch, ends));
+    drop(dispatch);
     // Kept, so that the next point gets cells of its own.
     std::mem::forget(registry);
     vec![grown as f64 / SERIES as f64]
