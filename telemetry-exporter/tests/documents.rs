@@ -15,9 +15,10 @@ fn root() -> PathBuf {
 /// Each document with its path from the root.
 fn documents() -> BTreeMap<String, String> {
     let mut paths = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "CHANGELOG.md".to_owned()];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        paths.push(format!("docs/{}", entry.unwrap().file_name().into_string().unwrap()));
-    }
+    let entries = fs::read_dir(root().join("docs")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // Beside them there are drawings.
+    paths.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
     paths
         .into_iter()
         .map(|path| {
