@@ -274,11 +274,13 @@ fn a_source_added_to_the_registry_later_is_isolated_too() {
 
 #[test]
 fn a_source_may_register_emit_and_scrape_while_it_is_read() {
-    struct Recursive(Registry, AtomicUsize);
+    // Until the test ends: a registry that holds a source which holds the registry is never freed.
+    struct Recursive(Mutex<Option<Registry>>, AtomicUsize);
     impl Source for Recursive {
         fn collect(&self, visitor: &mut dyn Visit) {
             let number = self.1.fetch_add(1, SeqCst);
-            let metric = self.0.register::<Counter>(counter(format!("made.within.{number}"))).expect("a metric");
+            let registry = self.0.lock().unwrap().clone().expect("the test goes on");
+            let metric = registry.register::<Counter>(counter(format!("made.within.{number}"))).expect("a metric");
             metric.single().expect("no labels").increment();
             telemetry_core::emit!("exporter.sources.recursion", {}, {});
             show(visitor, "recursive", number as f64);
@@ -286,12 +288,13 @@ fn a_source_may_register_emit_and_scrape_while_it_is_read() {
     }
     let registry = Registry::new();
     let builder = Exporter::builder().registry(&registry).listen("127.0.0.1:0").id("recursion");
-    let builder = builder.source(Arc::new(Recursive(registry.clone(), AtomicUsize::new(0))));
-    let exporter = builder.serve().expect("a free port");
+    let source = Arc::new(Recursive(Mutex::new(Some(registry.clone())), AtomicUsize::new(0)));
+    let exporter = builder.source(source.clone()).serve().expect("a free port");
     let mut client = Client::connect(exporter.local_addr());
     for number in 0..10 {
         assert!(client.get("/metrics").text().contains(&format!("\nrecursive {number}\n")));
     }
+    *source.0.lock().unwrap() = None;
 }
 
 #[test]
