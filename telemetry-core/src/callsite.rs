@@ -84,9 +84,8 @@ impl Callsite {
 
     /// Delivers an event to whoever listens on this thread; the event belongs to the current span.
     ///
-    /// # Panics
-    ///
-    /// When somebody listens, and the slices are not as long as the fields of the event.
+    /// The slices are as long as the fields of the event; this is not checked where debug assertions are off, and a handler
+    /// may then find no value, or panic.
     #[inline]
     pub fn emit(&'static self, measurements: &[Option<Number>], tags: &[Value<'_>]) {
         context::emit(self, None, measurements, tags);
@@ -94,9 +93,8 @@ impl Callsite {
 
     /// Delivers an event that belongs to `span`.
     ///
-    /// # Panics
-    ///
-    /// When somebody listens, and the slices are not as long as the fields of the event.
+    /// The slices are as long as the fields of the event; this is not checked where debug assertions are off, and a handler
+    /// may then find no value, or panic.
     #[inline]
     pub fn emit_in(&'static self, span: SpanContext, measurements: &[Option<Number>], tags: &[Value<'_>]) {
         context::emit(self, Some(span), measurements, tags);

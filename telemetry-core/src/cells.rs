@@ -5,7 +5,7 @@
 //! reader sums the shards.
 //!
 //! ```text
-//!              cell 0        cell 1024           cell 3072
+//!              1024 cells    2048 cells          4096 cells
 //! shard 0   [ page 0    ] [ page 1         ] [ page 2 ...      ]   shared: gauges, and threads beyond the cap
 //! shard 1   [ page 0    ]        -           [ page 2 ...      ]   thread A
 //! shard 2   [ page 0    ] [ page 1         ]        -              thread B, then whoever adopts it
@@ -48,7 +48,7 @@ pub(crate) use reader::{Baseline, Reader};
 #[cfg(all(test, loom))]
 use shard::FIRST_PAGE;
 pub(crate) use shard::{Address, RowCells, Shard};
-use shard::{PAGES, page_size};
+use shard::{PAGES, first_of_page, page_size};
 
 /// The most shards, shared ones included.
 const SHARDS: usize = if cfg!(loom) { 4 } else { 512 };
@@ -226,12 +226,11 @@ impl CellSpace {
             let first = ranges.next;
             let at = Address::of(first);
             assert!((at.page as usize) < PAGES - 1, "more than two thousand million cells are in use");
-            let left = page_size(at.page) as u32 - at.offset;
-            if left >= cells {
-                ranges.next = first + cells;
+            let (taken, size) = (at.offset as usize + cells as usize, page_size(at.page));
+            ranges.next = if taken < size { first + cells } else { first_of_page(at.page + 1) };
+            if taken <= size {
                 return first;
             }
-            ranges.next = first + left;
         }
     }
 

@@ -161,7 +161,7 @@ pub struct SpanContext {
 /// One event, borrowed from the place that emits it.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    // Invariant: both slices are as long as the metadata's; held by `Event::new`.
+    // Both slices are as long as the metadata's: seen to by `Event::new`, or by macros.
     metadata: &'static Metadata,
     measurements: &'a [Option<Number>],
     tags: &'a [Value<'a>],
@@ -186,6 +186,18 @@ impl<'a> Event<'a> {
             measurements.len() == metadata.measurements.len() && tags.len() == metadata.tags.len(),
             "an event has a value for each of its fields"
         );
+        Self { metadata, measurements, tags, span }
+    }
+
+    /// The same where a macro has written the slices as it wrote the metadata, which so need not be read.
+    #[inline(always)]
+    pub(crate) fn of_macro(
+        metadata: &'static Metadata,
+        measurements: &'a [Option<Number>],
+        tags: &'a [Value<'a>],
+        span: Option<SpanContext>,
+    ) -> Self {
+        debug_assert_eq!((measurements.len(), tags.len()), (metadata.measurements.len(), metadata.tags.len()));
         Self { metadata, measurements, tags, span }
     }
 

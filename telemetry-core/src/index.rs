@@ -1,8 +1,13 @@
 //! The lookup table of a projection: from the hash of a series' key to its row.
 //!
-//! Open addressing with linear probing; a slot is one word, the row's address and sixteen bits of the hash, so that most
-//! wrong rows are passed over without being touched. Readers take no lock. Writers are serialised by the caller; a slot
-//! is stored with release after its row is complete, so whoever finds a row finds all of it.
+//! Open addressing in groups of four slots, which lie in one cache line: a row is in the first group from its home on that
+//! had room for it. A slot is one word, the row's address and eighteen bits of the hash, so that most wrong rows are passed
+//! over without being touched. Readers take no lock. Writers are serialised by the caller; a slot is stored with release
+//! after its row is complete, so whoever finds a row finds all of it.
+//!
+//! ```text
+//! | tag: 18 | address / 4: 46 |     home = low bits of the tag, so that a table grows without reading a row
+//! ```
 //!
 //! A table that fills up is replaced by one of twice the size and kept until no reader can be in it. Beyond
 //! [`SPLIT`] rows the index has many small tables instead of one, each growing by itself, so that no insertion ever
@@ -13,7 +18,6 @@
 #[cfg(all(test, loom))]
 mod loom_tests;
 
-use std::hint::select_unpredictable;
 use std::ptr;
 
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
@@ -21,9 +25,14 @@ use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 const EMPTY: u64 = 0;
 // No row has this address: rows are aligned.
 const REMOVED: u64 = 1;
-const ADDRESS_BITS: u32 = 48;
-const ADDRESS: u64 = (1 << ADDRESS_BITS) - 1;
+const TAG_BITS: u32 = 18;
+const TAG_SHIFT: u32 = u64::BITS - TAG_BITS;
+/// Rows are aligned, so these bits of an address are zero, and are not kept.
+const ALIGNMENT_BITS: u32 = 2;
+const PLACE: u64 = (1 << TAG_SHIFT) - 1;
 
+/// Slots of a group.
+const GROUP: usize = if cfg!(loom) { 2 } else { 4 };
 const FIRST_SLOTS: usize = if cfg!(loom) { 2 } else { 8 };
 /// How many rows one table may hold before the index is split.
 const SPLIT: usize = if cfg!(loom) { 2 } else { 4096 };
@@ -35,26 +44,6 @@ const TABLES_BITS: u32 = if cfg!(loom) { 1 } else { 8 };
 pub(crate) struct Index {
     // Invariant: a root that came from a box and is freed by `Retired` or by `drop`, once.
     root: AtomicPtr<Root>,
-}
-
-/// Tells whether the row at an address is the one that is looked for.
-///
-/// A trait and not a closure, whose body can't be told to be inlined.
-pub(crate) trait Wanted {
-    fn is_at(&self, address: u64) -> bool;
-
-    /// The same, where it is rarely asked.
-    #[cold]
-    #[inline(never)]
-    fn is_another_at(&self, address: u64) -> bool {
-        self.is_at(address)
-    }
-}
-
-impl<F: Fn(u64) -> bool> Wanted for F {
-    fn is_at(&self, address: u64) -> bool {
-        self(address)
-    }
 }
 
 #[derive(Debug)]
@@ -71,8 +60,12 @@ struct Table {
     // Slots that are not empty; only the writer uses it.
     used: AtomicU64,
     // Invariant: the length is a power of two, and at least one slot is empty.
-    slots: Box<[AtomicU64]>,
+    groups: Box<[Group]>,
 }
+
+#[derive(Debug)]
+#[repr(align(32))]
+struct Group([AtomicU64; GROUP]);
 
 /// Tables that readers may still be in; freed by [`Retired::free`].
 #[derive(Debug, Default)]
@@ -111,17 +104,28 @@ impl Retired {
 
 impl Table {
     fn new(slots: usize) -> Self {
-        Self { used: AtomicU64::new(0), slots: (0..slots).map(|_| AtomicU64::new(EMPTY)).collect() }
+        let group = || Group(std::array::from_fn(|_| AtomicU64::new(EMPTY)));
+        Self { used: AtomicU64::new(0), groups: (0..slots / GROUP).map(|_| group()).collect() }
     }
 
     fn boxed(slots: usize) -> *mut Self {
         Box::into_raw(Box::new(Self::new(slots)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn home(&self, hash: u64) -> usize {
-        // The bits between the tag's and the table's.
-        (hash >> 16) as usize & (self.slots.len() - 1)
+        hash as usize & (self.groups.len() - 1)
+    }
+
+    /// The groups in which a row may be, the likeliest first.
+    #[inline]
+    fn way(&self, hash: u64) -> impl Iterator<Item = &Group> {
+        let home = self.home(hash);
+        (0..self.groups.len()).map(move |step| &self.groups[(home + step) & (self.groups.len() - 1)])
+    }
+
+    fn size(&self) -> usize {
+        self.groups.len() * GROUP
     }
 
     fn used(&self) -> usize {
@@ -130,36 +134,38 @@ impl Table {
     }
 
     fn bytes(&self) -> usize {
-        self.slots.len() * size_of::<AtomicU64>() + size_of::<Self>()
+        size_of_val(&*self.groups) + size_of::<Self>()
     }
 
     /// Whether one more slot may be taken: seven in eight, and always leaving one empty.
     fn has_room(&self) -> bool {
-        self.used() < self.slots.len() * 7 / 8
+        self.used() < self.size() * 7 / 8
     }
 
     /// Takes an empty slot; the caller is the writer, has seen that there is room, and that the row is not there.
     fn insert(&self, hash: u64, address: u64) {
-        let mut at = self.home(hash);
-        loop {
-            let slot = &self.slots[at];
-            // Relaxed: only the writer stores.
-            if slot.load(Ordering::Relaxed) == EMPTY {
-                // Relaxed: only the writer uses it.
-                self.used.store(self.used() as u64 + 1, Ordering::Relaxed);
-                // Release: pairs with the acquire in `find`; the row is complete by now, and without this a reader
-                // could find it half written.
-                slot.store(pack(hash, address), Ordering::Release);
-                return;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
+        // Relaxed, thrice: only the writer stores, and only it uses the number.
+        let is_empty = |slot: &&AtomicU64| slot.load(Ordering::Relaxed) == EMPTY;
+        let slot =
+            self.way(hash).flat_map(|group| &group.0).find(is_empty).expect("the caller has seen that there is room");
+        self.used.store(self.used() as u64 + 1, Ordering::Relaxed);
+        // Release: pairs with the acquire in `likely` and `search`; the row is complete by now, and without this a reader
+        // could find it half written.
+        slot.store(pack(hash, address), Ordering::Release);
+    }
+
+    /// What the slots hold, for the writer: of each row as many bits of its hash as there are, and its address.
+    fn rows(&self) -> impl Iterator<Item = (u64, u64)> {
+        let slots = self.groups.iter().flat_map(|group| &group.0);
+        // Relaxed: only the writer stores.
+        let words = slots.map(|slot| slot.load(Ordering::Relaxed));
+        words.filter(|word| word & PLACE > REMOVED).map(|word| (word >> TAG_SHIFT, (word & PLACE) << ALIGNMENT_BITS))
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn pack(hash: u64, address: u64) -> u64 {
-    (hash << ADDRESS_BITS) | address
+    hash << TAG_SHIFT | address >> ALIGNMENT_BITS
 }
 
 impl Index {
@@ -168,46 +174,61 @@ impl Index {
         Self { root: AtomicPtr::new(Box::into_raw(Box::new(root))) }
     }
 
-    /// The row with this hash that is `wanted`.
+    #[inline(always)]
+    fn table(&self, hash: u64) -> &Table {
+        // Acquire: pairs with the release in `split`, so that the root's tables are seen.
+        // SAFETY: by the invariant of `root`; the caller's section keeps it from being freed, or it is the writer.
+        let root = unsafe { &*self.root.load(Ordering::Acquire) };
+        // Acquire: pairs with the release in `grow`, so that the slots moved into the table are seen.
+        // SAFETY: by the invariant of `tables`, and as above.
+        unsafe { &*root.table(hash).load(Ordering::Acquire) }
+    }
+
+    /// The row that most likely has this hash, if any has; for the caller to look at, who searches if it is another.
     ///
     /// The caller is in a section, or is the writer.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, wanted: &impl Wanted) -> Option<u64> {
-        // Acquire: pairs with the release in `split`, so that the root's tables are seen.
-        // SAFETY: by the invariant of `root`, and the caller's section keeps it from being freed.
-        let root = unsafe { &*self.root.load(Ordering::Acquire) };
-        // Acquire: pairs with the release in `grow`, so that the slots moved into the table are seen.
-        // SAFETY: by the invariant of `tables`, and the caller's section keeps it from being freed.
-        let table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
-        let slots = &*table.slots;
-        let mask = slots.len() - 1;
-        let tag = hash << ADDRESS_BITS;
-        let mut at = table.home(hash);
-        loop {
-            let slot = |at: usize| {
-                // Acquire: pairs with the release in `insert`, so that the row is seen whole.
-                // SAFETY: the length is a power of two, so the masked position lies below it.
-                unsafe { slots.get_unchecked(at & mask) }.load(Ordering::Acquire)
-            };
-            let (first, second) = (slot(at), slot(at + 1));
-            // Which of the two it is nobody can predict, so it is picked without a branch.
-            let likely = select_unpredictable(first & !ADDRESS == tag, first, second);
-            if likely & !ADDRESS == tag && likely & ADDRESS > REMOVED && wanted.is_at(likely & ADDRESS) {
-                return Some(likely & ADDRESS);
+    pub(crate) fn likely(&self, hash: u64) -> Option<u64> {
+        let table = self.table(hash);
+        // SAFETY: the length is a power of two, and the home is below it.
+        let group = unsafe { table.groups.get_unchecked(table.home(hash)) };
+        let tag = pack(hash, 0);
+        // Which of the slots it is nobody can predict, so it is picked without a branch: where the tag is that of the hash
+        // it leaves nothing, and so the least number. Acquire: pairs with the release in `insert`, so that the row is seen
+        // whole.
+        let least = group.0.iter().map(|slot| slot.load(Ordering::Acquire) ^ tag).fold(u64::MAX, u64::min);
+        (least > REMOVED && least <= PLACE).then_some(least << ALIGNMENT_BITS)
+    }
+
+    /// The row with this hash that is wanted.
+    ///
+    /// The caller is in a section, or is the writer.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is_wanted: impl Fn(u64) -> bool) -> Option<u64> {
+        self.likely(hash).filter(|address| is_wanted(*address)).or_else(|| self.search(hash, is_wanted))
+    }
+
+    /// The same where it is not the likely one.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn search(&self, hash: u64, is_wanted: impl Fn(u64) -> bool) -> Option<u64> {
+        let tag = pack(hash, 0);
+        for group in self.table(hash).way(hash) {
+            let mut has_empty = false;
+            for slot in &group.0 {
+                // Acquire: as in `likely`.
+                let word = slot.load(Ordering::Acquire);
+                let place = word ^ tag;
+                if place > REMOVED && place <= PLACE && is_wanted(place << ALIGNMENT_BITS) {
+                    return Some(place << ALIGNMENT_BITS);
+                }
+                has_empty |= word == EMPTY;
             }
-            // Two rows whose hashes have the same sixteen bits, one behind the other.
-            if likely == first
-                && second & !ADDRESS == tag
-                && second & ADDRESS > REMOVED
-                && wanted.is_another_at(second & ADDRESS)
-            {
-                return Some(second & ADDRESS);
-            }
-            if first == EMPTY || second == EMPTY {
+            if has_empty {
                 return None;
             }
-            at += 2;
         }
+        None
     }
 
     /// Adds a row that is complete and not in the index. `hash_of` gives the hash of any row that is in it.
@@ -218,8 +239,10 @@ impl Index {
     ///
     /// When the address does not fit: no allocator of a supported platform gives such an address to a process.
     pub(crate) fn insert(&self, hash: u64, address: u64, hash_of: impl Fn(u64) -> u64, retired: &mut Retired) {
-        assert!(address <= ADDRESS && address > REMOVED, "a row's address has 48 bits");
-        // SAFETY: as in `find`; only this writer replaces roots and tables.
+        let place = address >> ALIGNMENT_BITS;
+        assert!(place <= PLACE && place > REMOVED, "a row's address has 48 bits");
+        debug_assert_eq!(place << ALIGNMENT_BITS, address, "rows are aligned");
+        // SAFETY: as in `table`; only this writer replaces roots and tables.
         let mut root = unsafe { &*self.root.load(Ordering::Acquire) };
         // SAFETY: as above.
         let mut table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
@@ -238,42 +261,39 @@ impl Index {
 
     /// Takes a row out. The caller is the only writer.
     pub(crate) fn remove(&self, hash: u64, address: u64) {
-        // Release: pairs with the acquire in `find`, so that who misses the row sees what was done before. For the wait
+        // Release: pairs with the acquire in `search`, so that who misses the row sees what was done before. For the wait
         // for readers the reclaimer's fence orders it.
         self.change(hash, address, REMOVED, Ordering::Release);
     }
 
     /// Puts a complete copy of a row in the row's place. The caller is the only writer.
     pub(crate) fn replace(&self, hash: u64, address: u64, copy: u64) {
-        // Release: pairs with the acquire in `find`, as in `Table::insert`.
+        // Release: pairs with the acquire in `likely` and `search`, as in `Table::insert`.
         self.change(hash, address, pack(hash, copy), Ordering::Release);
     }
 
     fn change(&self, hash: u64, address: u64, into: u64, ordering: Ordering) {
-        // SAFETY: as in `insert`.
-        let root = unsafe { &*self.root.load(Ordering::Acquire) };
-        // SAFETY: as in `insert`.
-        let table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
         let from = pack(hash, address);
-        let mut at = table.home(hash);
-        loop {
-            // Relaxed: only the writer stores.
-            match table.slots[at].load(Ordering::Relaxed) {
-                slot if slot == from => return table.slots[at].store(into, ordering),
-                EMPTY => return,
-                _ => at = (at + 1) & (table.slots.len() - 1),
+        for group in self.table(hash).way(hash) {
+            // Relaxed, twice: only the writer stores.
+            if let Some(slot) = group.0.iter().find(|slot| slot.load(Ordering::Relaxed) == from) {
+                return slot.store(into, ordering);
+            }
+            if group.0.iter().any(|slot| slot.load(Ordering::Relaxed) == EMPTY) {
+                return;
             }
         }
     }
 
     fn split(&self, root: &Root, table: &Table, hash_of: &impl Fn(u64) -> u64, retired: &mut Retired) -> &Root {
         let count = 1_usize << TABLES_BITS;
-        let slots = (table.slots.len() * 2 / count).max(FIRST_SLOTS);
+        let slots = (table.size() * 2 / count).max(FIRST_SLOTS);
         let fresh = Box::new(Root {
             shift: 63 - TABLES_BITS,
             tables: (0..count).map(|_| AtomicPtr::new(Table::boxed(slots))).collect(),
         });
-        for address in table.rows() {
+        for (_, address) in table.rows() {
+            // The number of the table is in bits that no slot has.
             let hash = hash_of(address);
             // SAFETY: nobody else has the fresh root yet.
             let mut target = unsafe { &*fresh.table(hash).load(Ordering::Relaxed) };
@@ -286,7 +306,7 @@ impl Index {
             target.insert(hash, address);
         }
         let fresh = Box::into_raw(fresh);
-        // Release: pairs with the acquire in `find`.
+        // Release: pairs with the acquire in `Index::table`.
         self.root.store(fresh, Ordering::Release);
         retired.bytes += table.bytes();
         retired.tables.push(ptr::from_ref(table).cast_mut());
@@ -310,24 +330,17 @@ impl Root {
         // Half full at most after a growth; the same size where removals had filled it.
         let slots = ((rows + 1) * 2).next_power_of_two().max(FIRST_SLOTS);
         let fresh = Table::new(slots);
-        for address in table.rows() {
-            fresh.insert(hash_of(address), address);
+        let tag_tells = fresh.groups.len() <= 1 << TAG_BITS;
+        for (tag, address) in table.rows() {
+            fresh.insert(if tag_tells { tag } else { hash_of(address) }, address);
         }
         let fresh = Box::into_raw(Box::new(fresh));
-        // Release: pairs with the acquire in `find`.
+        // Release: pairs with the acquire in `Index::table`.
         self.table(hash).store(fresh, Ordering::Release);
         retired.bytes += table.bytes();
         retired.tables.push(ptr::from_ref(table).cast_mut());
         // SAFETY: by the invariant of `tables`; only this writer retires it.
         unsafe { &*fresh }
-    }
-}
-
-impl Table {
-    /// The rows; for the writer.
-    fn rows(&self) -> impl Iterator<Item = u64> {
-        // Relaxed: only the writer stores.
-        self.slots.iter().map(|slot| slot.load(Ordering::Relaxed) & ADDRESS).filter(|address| *address > REMOVED)
     }
 }
 
@@ -340,5 +353,62 @@ impl Drop for Index {
                 drop(Box::from_raw(table.load(Ordering::Relaxed)));
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// Rows whose hashes have much in common, put in, moved and taken out, are found as in a map, also while the table
+    /// grows and splits; an address is a number here, and nothing is behind it.
+    fn is_a_map(hash_of: impl Fn(u64) -> u64 + Copy, rows: u64) {
+        let (index, mut retired, mut expected) = (Index::new(), Retired::default(), HashMap::new());
+        let find = |key: u64| index.find(hash_of(key << 2), |address| address == key << 2);
+        for key in 2..rows {
+            index.insert(hash_of(key << 2), key << 2, hash_of, &mut retired);
+            expected.insert(key, ());
+            let other = key / 2;
+            if key % 3 == 0 && expected.remove(&other).is_some() {
+                index.remove(hash_of(other << 2), other << 2);
+            }
+            assert_eq!(find(key), Some(key << 2));
+            assert_eq!(find(other), expected.get(&other).map(|()| other << 2), "{other} after {key}");
+        }
+        for key in 0..rows + 9 {
+            assert_eq!(find(key), expected.get(&key).map(|()| key << 2), "{key} of {rows}");
+        }
+        // SAFETY: there is no other thread.
+        unsafe { retired.free() };
+    }
+
+    #[test]
+    fn rows_with_like_hashes_are_told_apart() {
+        let spread = |address: u64| address.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        is_a_map(spread, 20_000);
+        // All in one group, and all with one tag.
+        is_a_map(|_| 0, 500);
+        is_a_map(|_| u64::MAX, 500);
+        // One group, many tags; one tag, which is that of no row, many tables.
+        is_a_map(|address| address << 10, 1_000);
+        is_a_map(|address| spread(address) & !0xFFFF_FFFF, 9_000);
+        // Few tags.
+        is_a_map(|address| address & 7, 1_000);
+    }
+
+    #[test]
+    fn a_row_that_is_replaced_is_found_at_its_new_place() {
+        let (index, mut retired) = (Index::new(), Retired::default());
+        for key in 2..100 {
+            index.insert(key, key << 2, |address| address >> 2, &mut retired);
+        }
+        index.replace(50, 50 << 2, 1000 << 2);
+        assert_eq!(index.find(50, |_| true), Some(1000 << 2));
+        assert_eq!(index.find(51, |_| true), Some(51 << 2));
+        assert_eq!(index.find(1000, |_| true), None);
+        // SAFETY: there is no other thread.
+        unsafe { retired.free() };
     }
 }

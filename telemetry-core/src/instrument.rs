@@ -29,7 +29,7 @@ pub(crate) use gauge::GaugeCells;
 #[cfg(feature = "metrics")]
 pub(crate) use handle::Keeps;
 pub(crate) use handle::Kept;
-pub(crate) use histogram::HistogramCells;
+pub(crate) use histogram::{HistogramCells, Quick};
 pub(crate) use info::InfoCells;
 pub(crate) use quantity::{Quantity, Scale, UnitOfMetric};
 pub(crate) use spiral::SpiralCells;

@@ -131,47 +131,45 @@ unsafe fn copy(target: *mut u8, text: &[u8]) {
     }
 }
 
+/// Keys below this size have no long value, since that alone would be longer.
+const SHORT: usize = LONG as usize;
+
 /// The texts of a series' tag values, where they are.
-pub(crate) trait Texts {
+// By value on the way that is rarely taken, so that on the other they stay in registers.
+pub(crate) trait Texts: Copy {
     /// The texts, in the order of the labels.
     fn texts(&self) -> impl Iterator<Item = &str>;
 
-    /// The hash and the size of the key that they have; `None` if they are not all text after all.
+    /// The hash and the size of the key that they have.
     #[inline(always)]
-    fn mark(&self, seed: Seed) -> Option<Mark> {
+    fn mark(&self, seed: Seed) -> Mark {
         let mut marker = Marker::new(seed);
         self.texts().for_each(|text| marker.add(text));
-        Some(marker.finish())
+        marker.finish()
     }
 
-    /// Whether `key` is that of these texts, whose mark has this size.
+    /// Whether they have a key of so many bytes, which has been compared with the size of their mark.
+    ///
+    /// # Safety
+    ///
+    /// `key` points to a key of that size, and that is below [`SHORT`].
     #[inline(always)]
-    fn have(&self, key: &[u8], size: usize) -> bool {
-        if key.len() != size {
-            // So it is for texts that are long.
-            return self.have_slowly(key);
-        }
-        let mut at = key.as_ptr();
+    unsafe fn have_short(&self, mut key: *const u8) -> bool {
         for text in self.texts() {
             // SAFETY: all texts and a byte for each are as long as the key, and the texts before are as long as here, so
             // that this one and its byte lie within the key.
             unsafe {
-                if usize::from(*at) != text.len() || text.len() >= LONG as usize {
-                    return self.have_slowly(key);
-                }
-                if !same(at.add(1), text.as_ptr(), text.len()) {
+                if usize::from(*key) != text.len() || !same(key.add(1), text.as_ptr(), text.len()) {
                     return false;
                 }
-                at = at.add(1 + text.len());
+                key = key.add(1 + text.len());
             }
         }
         true
     }
 
-    /// The same, for texts and keys of any length.
-    #[cold]
-    #[inline(never)]
-    fn have_slowly(&self, mut key: &[u8]) -> bool {
+    /// Whether they have this key, of any length.
+    fn have(&self, mut key: &[u8]) -> bool {
         self.texts().all(|text| take_value(&mut key) == Some(text)) && key.is_empty()
     }
 
@@ -183,7 +181,14 @@ pub(crate) trait Texts {
     }
 }
 
-impl Texts for [&str] {
+impl Texts for &[&str] {
+    #[inline(always)]
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.iter().copied()
+    }
+}
+
+impl<const N: usize> Texts for [&str; N] {
     #[inline(always)]
     fn texts(&self) -> impl Iterator<Item = &str> {
         self.iter().copied()
@@ -214,6 +219,14 @@ impl Seed {
 pub(crate) struct Mark {
     pub(crate) hash: u64,
     pub(crate) size: usize,
+}
+
+impl Mark {
+    /// Whether it may be that of a key of this length, and that is short.
+    #[inline(always)]
+    pub(crate) fn fits_short(self, length: u16) -> bool {
+        self.size == usize::from(length) && self.size < SHORT
+    }
 }
 
 /// Makes a key's [`Mark`].
@@ -262,10 +275,12 @@ unsafe fn same(a: *const u8, b: *const u8, length: usize) -> bool {
     unsafe {
         let word = |start: *const u8, at: usize| start.add(at).cast::<u64>().read_unaligned();
         let half = |start: *const u8, at: usize| start.add(at).cast::<u32>().read_unaligned();
-        if length > 16 {
+        if length > 32 {
             std::slice::from_raw_parts(a, length) == std::slice::from_raw_parts(b, length)
         } else if length >= 8 {
-            (word(a, 0) ^ word(b, 0)) | (word(a, length - 8) ^ word(b, length - 8)) == 0
+            let ends = (word(a, 0) ^ word(b, 0)) | (word(a, length - 8) ^ word(b, length - 8));
+            let differ = |at: usize| word(a, at) ^ word(b, at);
+            (if length > 16 { ends | differ(8) | differ(length - 16) } else { ends }) == 0
         } else if length >= 4 {
             (half(a, 0) ^ half(b, 0)) | (half(a, length - 4) ^ half(b, length - 4)) == 0
         } else {
@@ -315,11 +330,16 @@ mod tests {
     }
 
     fn texts_hash(texts: &[&str]) -> u64 {
-        texts.mark(Seed::of_process()).unwrap().hash
+        texts.mark(Seed::of_process()).hash
     }
 
+    /// As a row tells it.
     fn have(texts: &[&str], key: &[u8]) -> bool {
-        texts.have(key, texts.mark(Seed::of_process()).unwrap().size)
+        let is_short = u16::try_from(key.len()).is_ok_and(|length| texts.mark(Seed::of_process()).fits_short(length));
+        // SAFETY: the size was just compared.
+        let found = is_short && unsafe { texts.have_short(key.as_ptr()) };
+        assert!(found == texts.have(key) || !is_short && key.len() >= SHORT);
+        found || texts.have(key)
     }
 
     /// V5: where one value ends and the next begins is part of the key.

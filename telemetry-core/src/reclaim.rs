@@ -14,6 +14,8 @@
 #[cfg(all(test, loom))]
 mod loom_tests;
 
+use std::sync::atomic::compiler_fence;
+
 use crate::sync::{AtomicU64, Ordering, fence, own};
 
 /// Whether one thread is in a section, or how many sharers of a shard are.
@@ -22,6 +24,8 @@ pub(crate) struct Section {
     // Of a private shard: odd while its owner is in a section; only the owner writes.
     // Of a shared shard: how many threads are in one.
     word: AtomicU64,
+    /// Of a private shard, where the reclaimer brings the fence: to enter is a plain store.
+    is_plain: bool,
     shared: bool,
 }
 
@@ -31,23 +35,51 @@ pub(crate) struct Entered<'a>(&'a Section);
 
 impl Section {
     pub(crate) fn new(shared: bool) -> Self {
-        Self { word: AtomicU64::new(0), shared }
+        Self { word: AtomicU64::new(0), is_plain: !shared && reclaimer_brings_the_fence(), shared }
     }
 
     /// Enters; never while this thread is in it already.
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
+        if self.is_plain {
+            self.step();
+            // Nothing that follows is done before it; for the processor, the reclaimer's fence sees to that.
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            self.enter_with_fence();
+        }
+        Entered(self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_with_fence(&self) {
         if self.shared {
             // Relaxed: the fence below orders it before the reads that follow. It carries on what sections that were
             // left have released, since it reads and writes at once.
             self.word.fetch_add(1, Ordering::Relaxed);
         } else {
-            // Release: a reclaimer that sees this word, and so that the section before was left, has to see what that
-            // section did, which a relaxed store would hide. The fence below orders it before the reads that follow.
-            self.word.store(own(&self.word).wrapping_add(1), Ordering::Release);
+            self.step();
         }
-        light_fence();
-        Entered(self)
+        // SeqCst: with the one in `heavy_fence`, either the reclaimer sees the section, or the section sees that what was
+        // retired is unreachable.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Enters or leaves a private one.
+    #[inline]
+    fn step(&self) {
+        // Release, in both cases. Who leaves: all that the section read and wrote happens before the reclaimer sees that it
+        // was left. Who enters: a reclaimer that sees this word, and so that the section before was left, has to see what
+        // that one did, which a relaxed store would hide; the fence behind it orders it before the reads that follow.
+        self.word.store(own(&self.word).wrapping_add(1), Ordering::Release);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_shared(&self) {
+        // Release: as in `step`.
+        self.word.fetch_sub(1, Ordering::Release);
     }
 
     /// Enters, unless this thread is in it already.
@@ -83,18 +115,17 @@ impl Section {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Release: all that this section read and wrote happens before the reclaimer sees that it was left.
         if self.0.shared {
-            self.0.word.fetch_sub(1, Ordering::Release);
+            self.0.leave_shared();
         } else {
-            self.0.word.store(own(&self.0.word).wrapping_add(1), Ordering::Release);
+            self.0.step();
         }
     }
 }
 
 #[cfg(all(target_os = "linux", not(loom), not(miri)))]
 mod barrier {
-    use std::sync::atomic::{AtomicU8, Ordering, compiler_fence};
+    use std::sync::atomic::{AtomicU8, Ordering};
 
     const UNKNOWN: u8 = 0;
     const MEMBARRIER: u8 = 1;
@@ -111,21 +142,8 @@ mod barrier {
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 
-    #[inline]
-    pub(super) fn light() {
-        // Relaxed: a thread that does not see the mode yet decides itself, to the same end.
-        if MODE.load(Ordering::Relaxed) == MEMBARRIER {
-            compiler_fence(Ordering::SeqCst);
-        } else {
-            light_slow();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn light_slow() {
-        mode();
-        super::fence(Ordering::SeqCst);
+    pub(super) fn is_reclaimers() -> bool {
+        mode() == MEMBARRIER
     }
 
     fn mode() -> u8 {
@@ -156,11 +174,8 @@ mod barrier {
 mod barrier {
     use super::{Ordering, fence};
 
-    #[inline]
-    pub(super) fn light() {
-        // SeqCst: with the one in `heavy`, either the reclaimer sees the section, or the section sees that what was
-        // retired is unreachable.
-        fence(Ordering::SeqCst);
+    pub(super) const fn is_reclaimers() -> bool {
+        false
     }
 
     pub(super) fn heavy() {
@@ -168,13 +183,12 @@ mod barrier {
     }
 }
 
-/// The emitter's half of the fence.
-#[inline]
-fn light_fence() {
-    barrier::light();
+/// Whether the fence between entering and reading is the reclaimer's: decided once for the process, before its first section.
+fn reclaimer_brings_the_fence() -> bool {
+    barrier::is_reclaimers()
 }
 
-/// The reclaimer's half of the fence.
+/// What the reclaimer does between making memory unreachable and looking for sections.
 pub(crate) fn heavy_fence() {
     barrier::heavy();
 }

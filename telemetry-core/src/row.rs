@@ -13,6 +13,8 @@ use std::sync::Arc;
 // them; that a row is seen whole is the release and acquire of `index`, modelled there.
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
+use crate::key::{Mark, Texts};
+
 const FLAG_BITS: u32 = 4;
 /// A key's length that is written behind the header.
 const LONG: u16 = (1 << (16 - FLAG_BITS)) - 1;
@@ -92,6 +94,19 @@ impl Row {
         } else {
             self.header().word.fetch_and(!flag, Ordering::Relaxed);
         }
+    }
+
+    /// Whether these texts, with their mark, are the key's, if it is a short one; see [`Row::key`] for others.
+    ///
+    /// # Safety
+    ///
+    /// The row's chunk is alive.
+    #[inline(always)]
+    pub(crate) unsafe fn has_short(self, texts: &impl Texts, mark: Mark) -> bool {
+        // Relaxed: the length never changes after the row is published.
+        let length = self.header().word.load(Ordering::Relaxed) >> FLAG_BITS;
+        // SAFETY: the key begins there, since a short one has no length of its own, and has just been found to be short.
+        mark.fits_short(length) && unsafe { texts.have_short(self.0.add(KEY_OFFSET).as_ptr()) }
     }
 
     /// The key.

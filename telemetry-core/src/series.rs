@@ -30,12 +30,13 @@ use std::time::Duration;
 use crate::cells::{self, Address, RowCells, Shard};
 use crate::clock::Clock;
 use crate::exemplar;
-use crate::index::{Index, Retired, Wanted};
+use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
 use crate::key::{self, Mark, Seed, Texts, take_value};
 use crate::reclaim::Entered;
 use crate::row::{Chunk, DEAD, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::value::Value;
 
 pub(crate) use held::Held;
 use sweep::Activity;
@@ -165,11 +166,11 @@ impl Projection {
         key::hash(unsafe { Row::at(address).key() }, self.seed)
     }
 
-    #[inline(always)]
-    fn find(&self, mark: Mark, texts: &(impl Texts + ?Sized)) -> Option<Row> {
-        let found = self.index.find(mark.hash, &Sought { texts, size: mark.size });
-        // SAFETY: only rows of live chunks are in the index; the caller is in a section or has the lock, so that a row
-        // that it finds keeps its chunk.
+    /// The caller is in a section, or has the lock.
+    fn find(&self, mark: Mark, texts: impl Texts) -> Option<Row> {
+        // SAFETY: only rows of live chunks are in the index; by the section or the lock each keeps its chunk.
+        let found = self.index.find(mark.hash, |address| texts.have(unsafe { Row::at(address).key() }));
+        // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
 
@@ -177,8 +178,41 @@ impl Projection {
     /// written to until that is left.
     // A function of its own, and not part of what calls it, which has more to keep than there are registers.
     #[inline(never)]
-    pub(crate) fn known(&self, texts: &(impl Texts + ?Sized)) -> Option<u32> {
-        self.find(texts.mark(self.seed)?, texts).map(Row::first_cell)
+    pub(crate) fn known(&self, texts: &[&str]) -> Option<u32> {
+        self.look_up(texts)
+    }
+
+    #[inline(always)]
+    fn look_up(&self, texts: impl Texts) -> Option<u32> {
+        let mark = texts.mark(self.seed);
+        if let Some(address) = self.index.likely(mark.hash) {
+            // SAFETY: only rows of live chunks are in the index; by the section the row keeps its chunk.
+            let (row, is_it) = unsafe {
+                let row = Row::at(address);
+                (row, row.has_short(&texts, mark))
+            };
+            if is_it {
+                return Some(row.first_cell());
+            }
+        }
+        self.known_elsewhere(mark, texts)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn known_elsewhere(&self, mark: Mark, texts: impl Texts) -> Option<u32> {
+        self.find(mark, texts).map(Row::first_cell)
+    }
+
+    /// The same of an event's tags, those at some positions; `None` also if not all are text.
+    #[inline(never)]
+    pub(crate) fn known_at<const N: usize>(&self, positions: &[usize], values: &[Value<'_>]) -> Option<u32> {
+        let (positions, mut texts) = (positions.first_chunk::<N>()?, [""; N]);
+        for (text, position) in texts.iter_mut().zip(positions) {
+            let Some(Value::Str(value)) = values.get(*position) else { return None };
+            *text = value;
+        }
+        self.look_up(texts)
     }
 
     /// The first cell of the series with these values, which is made if it is not there; beyond the limit, that of the
@@ -221,15 +255,21 @@ impl Projection {
         known().or_else(|| (!self.full.load(Ordering::Relaxed) && self.insert(texts)).then(known).flatten())
     }
 
-    /// The cells of a row, its touch cell counted up if it has one.
+    /// The cells of a row, which is noted to be touched.
     #[inline]
     pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
-        // SAFETY: `append` allocated the cells of every row, with this number.
-        let cells = unsafe { shard.row(first, self.layout.cells) };
+        let cells = self.cells(shard, first);
         if self.has_touch_cell() {
             cells.add(0, 1);
         }
         cells
+    }
+
+    /// The cells of a row.
+    #[inline]
+    pub(crate) fn cells<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
+        // SAFETY: `append` allocated the cells of every row, with this number.
+        unsafe { shard.row(first, self.layout.cells) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -247,7 +287,7 @@ impl Projection {
     #[cold]
     #[inline(never)]
     fn insert(&self, texts: &[&str]) -> bool {
-        let Some(mark) = texts.mark(self.seed) else { return false };
+        let mark = texts.mark(self.seed);
         let mut writer = self.lock();
         if self.find(mark, texts).is_some() {
             return true;
@@ -331,20 +371,6 @@ impl Drop for Projection {
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: `&mut self` proves that no reader is here.
         unsafe { writer.retired.free() };
-    }
-}
-
-/// The row with these texts.
-struct Sought<'t, T: ?Sized> {
-    texts: &'t T,
-    size: usize,
-}
-
-impl<T: Texts + ?Sized> Wanted for Sought<'_, T> {
-    #[inline(always)]
-    fn is_at(&self, address: u64) -> bool {
-        // SAFETY: as in `find`, the only place that hands an index texts.
-        self.texts.have(unsafe { Row::at(address).key() }, self.size)
     }
 }
 

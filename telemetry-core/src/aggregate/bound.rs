@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! every tag is of a closed set    -> their positions make an index      -> the first cell, if it was seen before
-//! every tag is text               -> hashed and compared where they are -> the row
+//! every tag is text, up to eight  -> hashed and compared where they are -> the row
 //! anything else (numbers, absent) -> written out on the stack           -> the row
 //! ```
+//!
+//! and from there one of two to the cells: see [`Short`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,14 +17,15 @@ use crate::cells::{self, Shard};
 use crate::event::{Event, Metadata};
 use crate::handler::Bound;
 use crate::instrument::Moment;
-use crate::key::{KeyBuffer, Mark, Marker, Seed, Texts, take_value};
+use crate::key::{KeyBuffer, take_value};
 use crate::metric::{Compiled, ComputeTag, ContextTag, Rule, TagSource};
+use crate::series::Projection;
 use crate::value::{Number, TextBuffer, Value};
 
 use super::Group;
 use super::closed::Closed;
 use super::room::{Room, TAGS};
-use super::step::{self, Step, ValueSource};
+use super::step::{self, Short, Step, ValueSource};
 
 /// How many computed values of one projection are kept on the stack.
 const COMPUTED: usize = 16;
@@ -41,8 +44,10 @@ impl Bound for BoundAggregator {
     #[inline]
     fn handle(&self, event: &Event<'_>) {
         let shard = cells::local();
-        for group in &self.0 {
-            group.handle(shard, event);
+        match &*self.0 {
+            // Most events have one: without a loop around it, fewer registers are taken.
+            [group] => group.handle(shard, event),
+            groups => groups.iter().for_each(|group| group.handle_one_of_many(shard, event)),
         }
     }
 
@@ -55,11 +60,13 @@ impl Bound for BoundAggregator {
 /// The metrics of one projection over the event of one callsite.
 pub(crate) struct BoundGroup {
     pub(super) group: Arc<Group>,
+    projection: Arc<Projection>,
     way: Way,
     tags: Box<[BoundTag]>,
     /// The same where no tag is computed: positions, those of absent tags beyond the last.
     positions: Box<[usize]>,
     pub(super) steps: Box<[Step]>,
+    short: Option<Short>,
     /// The steps whose metrics have exemplars.
     pub(super) sampled: Box<[usize]>,
     /// What is missing from every event of this callsite.
@@ -70,7 +77,7 @@ pub(crate) struct BoundGroup {
 /// How much has to be done for an event.
 enum Way {
     /// All metrics have their value, and no tag is absent or computed: if all are text, nothing is written out.
-    Texts,
+    Texts(LookUp),
     /// The same, and each tag is of a closed set.
     Closed(Closed),
     /// No code of users runs.
@@ -78,6 +85,24 @@ enum Way {
     /// The same, but that samplers of exemplars do, when the event is counted.
     Sampled,
     UserCode,
+}
+
+/// Finds the series of tags that are text, at so many positions.
+type LookUp = fn(&Projection, &[usize], &[Value<'_>]) -> Option<u32>;
+
+fn look_up(tags: usize) -> Option<LookUp> {
+    Some(match tags {
+        0 => Projection::known_at::<0>,
+        1 => Projection::known_at::<1>,
+        2 => Projection::known_at::<2>,
+        3 => Projection::known_at::<3>,
+        4 => Projection::known_at::<4>,
+        5 => Projection::known_at::<5>,
+        6 => Projection::known_at::<6>,
+        7 => Projection::known_at::<7>,
+        8 => Projection::known_at::<8>,
+        _ => return None,
+    })
 }
 
 impl std::fmt::Debug for BoundGroup {
@@ -114,39 +139,16 @@ impl Group {
         } else if !sampled.is_empty() {
             Way::Sampled
         } else if is_whole {
-            Closed::new(&positions, metadata, &self.projection).map_or(Way::Texts, Way::Closed)
+            match Closed::new(&positions, metadata, &self.projection) {
+                Some(closed) => Way::Closed(closed),
+                None => look_up(positions.len()).map_or(Way::General, Way::Texts),
+            }
         } else {
             Way::General
         };
-        let rule = self.key.rule.clone();
-        BoundGroup { group: Arc::clone(self), way, tags, positions, steps, sampled, missing, rule }
-    }
-}
-
-/// The tags of an event that a projection keeps, where they are.
-struct Chosen<'e> {
-    positions: &'e [usize],
-    values: &'e [Value<'e>],
-}
-
-impl Texts for Chosen<'_> {
-    #[inline(always)]
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.positions.iter().map(|position| match self.values.get(*position) {
-            Some(Value::Str(text)) => *text,
-            // There is none: then there is no mark either.
-            _ => "",
-        })
-    }
-
-    #[inline(always)]
-    fn mark(&self, seed: Seed) -> Option<Mark> {
-        let mut marker = Marker::new(seed);
-        for position in self.positions {
-            let Some(Value::Str(text)) = self.values.get(*position) else { return None };
-            marker.add(text);
-        }
-        Some(marker.finish())
+        let (short, rule) = (Short::new(&steps), self.key.rule.clone());
+        let (group, projection) = (Arc::clone(self), Arc::clone(&self.projection));
+        BoundGroup { group, projection, way, tags, positions, steps, short, sampled, missing, rule }
     }
 }
 
@@ -154,10 +156,9 @@ impl BoundGroup {
     #[inline(always)]
     fn handle(&self, shard: &Shard, event: &Event<'_>) {
         match &self.way {
-            Way::Texts => {
+            Way::Texts(look_up) => {
                 let section = shard.section.enter();
-                let texts = Chosen { positions: &self.positions, values: event.tag_values() };
-                if let Some(first) = self.group.projection.known(&texts) {
+                if let Some(first) = look_up(&self.projection, &self.positions, event.tag_values()) {
                     return self.record(shard, event, first, &[]);
                 }
                 drop(section);
@@ -171,6 +172,11 @@ impl BoundGroup {
             Way::Sampled => self.handle_any::<true>(shard, event),
             Way::UserCode => self.handle_with_user_code(shard, event),
         }
+    }
+
+    #[inline(never)]
+    fn handle_one_of_many(&self, shard: &Shard, event: &Event<'_>) {
+        self.handle(shard, event);
     }
 
     #[inline(never)]
@@ -204,7 +210,7 @@ impl BoundGroup {
         let mut room = Room::new();
         match room.texts(&self.positions, event.tag_values()) {
             Some(texts) => {
-                closed.look_up(event.tag_values(), texts, shard, &self.group.projection);
+                closed.look_up(event.tag_values(), texts, shard, &self.projection);
                 self.record_texts::<false>(shard, event, texts, &[]);
             }
             None => self.handle_many(shard, event),
@@ -300,7 +306,7 @@ impl BoundGroup {
         computed: &[Option<Number>],
     ) {
         // The section is left when the cells are written.
-        let (first, section) = self.group.projection.series(shard, texts);
+        let (first, section) = self.projection.series(shard, texts);
         self.record(shard, event, first, computed);
         if SAMPLED && !self.sampled.is_empty() {
             self.take_exemplars(shard, event, texts, computed, first, section);
@@ -310,8 +316,22 @@ impl BoundGroup {
     /// Gives each metric its value, in the series whose cells begin at `first`.
     #[inline(always)]
     fn record(&self, shard: &Shard, event: &Event<'_>, first: u32, computed: &[Option<Number>]) {
-        let moment = Moment::new(&self.group.clock);
-        let cells = self.group.projection.touched(shard, first);
+        let is_done = match &self.short {
+            Some(short) => short.record(self.projection.touched(shard, first), event),
+            None => {
+                self.projection.touched(shard, first);
+                false
+            }
+        };
+        if !is_done {
+            self.record_all(shard, event, first, computed);
+        }
+    }
+
+    /// The same from step to step, where the series is noted to be touched.
+    #[inline(never)]
+    fn record_all(&self, shard: &Shard, event: &Event<'_>, first: u32, computed: &[Option<Number>]) {
+        let (cells, moment) = (self.projection.cells(shard, first), Moment::new(&self.group.clock));
         step::record_all(&self.steps, shard, cells, event, &moment, computed);
     }
 }

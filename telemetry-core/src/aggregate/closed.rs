@@ -11,7 +11,7 @@ const MOST: usize = 4096;
 
 /// The first cells of the series that were seen at one callsite.
 ///
-/// Only for series that are kept for good: their cells never become another's.
+/// Only for series that are kept for good: their cells never become another's. Without tags there is but one.
 pub(super) struct Closed {
     tags: Box<[ClosedTag]>,
     // Invariant: zero, or one more than the first cell of the series with these values; as many as there are
@@ -21,6 +21,8 @@ pub(super) struct Closed {
 
 struct ClosedTag {
     position: usize,
+    /// How many combinations of the tags behind it there are.
+    stride: usize,
     names: &'static [&'static str],
     is_bool: bool,
 }
@@ -30,15 +32,19 @@ const BOOL: [&str; 2] = ["false", "true"];
 impl Closed {
     /// `None` unless every tag is of a closed set, the combinations are few, and the series are never forgotten.
     pub(super) fn new(positions: &[usize], metadata: &'static Metadata, projection: &Projection) -> Option<Self> {
-        if projection.has_touch_cell() || positions.is_empty() {
+        if projection.has_touch_cell() {
             return None;
         }
         let tag = |position: &usize| {
             let names = metadata.tags()[*position].variants?;
-            Some(ClosedTag { position: *position, names, is_bool: names == BOOL })
+            Some(ClosedTag { position: *position, stride: 1, names, is_bool: names == BOOL })
         };
-        let tags = positions.iter().map(tag).collect::<Option<Box<[_]>>>()?;
-        let combinations = tags.iter().try_fold(1_usize, |product, tag| product.checked_mul(tag.size()))?;
+        let mut tags = positions.iter().map(tag).collect::<Option<Box<[_]>>>()?;
+        let mut combinations = 1_usize;
+        for tag in tags.iter_mut().rev() {
+            tag.stride = combinations;
+            combinations = combinations.checked_mul(tag.size())?;
+        }
         (combinations <= MOST).then(|| Self { tags, cells: (0..combinations).map(|_| AtomicU32::new(0)).collect() })
     }
 
@@ -46,7 +52,7 @@ impl Closed {
     fn word(&self, values: &[Value<'_>]) -> Option<&AtomicU32> {
         let mut index = 0;
         for tag in &self.tags {
-            index = index * tag.size() + tag.index(values.get(tag.position)?)?;
+            index += tag.stride * tag.index(values.get(tag.position)?)?;
         }
         self.cells.get(index)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cells::{RowCells, Shard};
 use crate::event::{Event, Metadata};
-use crate::instrument::{Instrument, Moment, Scale};
+use crate::instrument::{Instrument, Moment, Quick, Scale};
 use crate::metric::{Compiled, ComputeValue};
 use crate::value::Number;
 
@@ -57,6 +57,45 @@ pub(super) fn bind_all(members: &[Member], metadata: &'static Metadata) -> (Box<
     (steps.into(), missing.into())
 }
 
+/// What most projections have, to be recorded without going from step to step.
+pub(super) enum Short {
+    /// One counter, at this offset.
+    Count(u32),
+    /// A histogram of the measurement at a position; if there is a counter, it shares the buckets.
+    Measure(usize, Quick),
+}
+
+impl Short {
+    pub(super) fn new(steps: &[Step]) -> Option<Self> {
+        match steps {
+            [Step { value: ValueSource::CountOne(offset), .. }] => Some(Self::Count(*offset)),
+            [histogram, rest @ ..] if rest.iter().all(|step| step.counted_by == histogram.bit) => {
+                let (Instrument::Distribution(cells), ValueSource::At(position, scale)) =
+                    (histogram.metric.instrument(), &histogram.value)
+                else {
+                    return None;
+                };
+                Some(Self::Measure(*position, cells.quick_from(scale)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives each metric its value; false, and nothing was done, if that takes going from step to step.
+    #[inline(always)]
+    pub(super) fn record(&self, cells: RowCells<'_>, event: &Event<'_>) -> bool {
+        match self {
+            Self::Count(offset) => {
+                cells.add(*offset, 1);
+                true
+            }
+            Self::Measure(position, quick) => {
+                event.measurement_at(*position).is_some_and(|number| quick.record(cells, number))
+            }
+        }
+    }
+}
+
 /// A step's bit in what was recorded of an event; those beyond 64 have none, and are never relied on.
 fn bit(step: usize) -> u64 {
     u32::try_from(step).ok().and_then(|step| 1_u64.checked_shl(step)).unwrap_or(0)
@@ -85,7 +124,6 @@ impl Member {
 }
 
 /// Gives each metric its value; `computed` are those of the steps that compute theirs.
-#[inline(always)]
 pub(super) fn record_all(
     steps: &[Step],
     shard: &Shard,

@@ -5,33 +5,40 @@ use std::ptr;
 use crate::reclaim;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, own};
 
-/// Cells of the first page; each page after it has twice as many as the one before. Small under the model checker, so
-/// that a model crosses pages.
-pub(super) const FIRST_PAGE: u32 = if cfg!(loom) { 2 } else { 1 << 10 };
-const FIRST_PAGE_BITS: u32 = FIRST_PAGE.trailing_zeros();
-/// Enough for 2^32 cells.
-pub(super) const PAGES: usize = (32 - FIRST_PAGE_BITS) as usize;
+/// A cell's number is that of its page, and in so many bits below that its place there: no arithmetic is needed to find it.
+const OFFSET_BITS: u32 = 27;
+/// The first page has two to the power of this many cells, each after it twice as many as the one before, until the bits end.
+/// Small under the model checker, so that a model crosses pages.
+const FIRST_PAGE_BITS: u32 = if cfg!(loom) { 1 } else { 10 };
+#[cfg(all(test, loom))]
+pub(super) const FIRST_PAGE: u32 = 1 << FIRST_PAGE_BITS;
+pub(super) const PAGES: usize = 1 << (u32::BITS - OFFSET_BITS);
 
 /// Where a cell lies in every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
-    // Invariant: `page < PAGES` and `offset < page_size(page)`; held by `Address::of`, the only constructor.
+    // Invariant: `page < PAGES`; held by `Address::of`, the only constructor.
     pub(super) page: u32,
+    // Invariant: below `page_size(page)`, since only such numbers are given out, by `CellSpace::allocate`.
     pub(super) offset: u32,
 }
 
 impl Address {
     #[inline]
     pub(crate) const fn of(cell: u32) -> Self {
-        // Cell numbers end well below 2^32: `CellSpace::allocate` refuses the last page.
-        let at = cell as u64 + FIRST_PAGE as u64;
-        let page = at.ilog2() - FIRST_PAGE_BITS;
-        Self { page, offset: (at - ((FIRST_PAGE as u64) << page)) as u32 }
+        Self { page: cell >> OFFSET_BITS, offset: cell & ((1 << OFFSET_BITS) - 1) }
     }
 }
 
+/// How many cells a page has.
 pub(super) const fn page_size(page: u32) -> usize {
-    (FIRST_PAGE as usize) << page
+    let bits = FIRST_PAGE_BITS + page;
+    1 << if bits < OFFSET_BITS { bits } else { OFFSET_BITS }
+}
+
+/// The number of a page's first cell.
+pub(super) const fn first_of_page(page: u32) -> u32 {
+    page << OFFSET_BITS
 }
 
 /// One thread's copy of the address space.

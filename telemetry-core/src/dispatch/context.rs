@@ -119,7 +119,7 @@ pub(crate) fn emit(
         let table = unsafe { &*context.lease.current() };
         let Some(plan) = table.plan(index) else { return };
         let span = span.or_else(|| context.span.get());
-        let event = Event::new(callsite.metadata(), measurements, tags, span);
+        let event = Event::of_macro(callsite.metadata(), measurements, tags, span);
         let _nested = Nested::enter(context, depth);
         run(plan, &event);
     });

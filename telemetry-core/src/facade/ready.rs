@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::Key;
 
 use crate::cells::{self, Reader};
-use crate::index::{Index, Retired, Wanted};
+use crate::index::{Index, Retired};
 
 use super::handle::{Series, touches};
 
@@ -56,16 +56,6 @@ impl<H> fmt::Debug for Ready<H> {
     }
 }
 
-struct ByKey<'a, H>(&'a Key, PhantomData<H>);
-
-impl<H> Wanted for ByKey<'_, H> {
-    #[inline]
-    fn is_at(&self, address: u64) -> bool {
-        // SAFETY: asked only for addresses in the index, by `get` within a section, or under the lock of `writer`.
-        unsafe { slot::<H>(address) }.key == *self.0
-    }
-}
-
 /// # Safety
 ///
 /// `address` is that of a slot, exposed, that is not freed while the result is used.
@@ -99,7 +89,8 @@ impl<H: Clone> Ready<H> {
         let hash = self.hash(key);
         // What is found is not freed before the section is left. No code of users runs in it.
         let _section = cells::local().section.enter();
-        let found = self.index.find(hash, &ByKey::<H>(key, PhantomData))?;
+        // SAFETY: what is in the index is not freed, as above.
+        let found = self.index.find(hash, |address| unsafe { slot::<H>(address) }.key == *key)?;
         // SAFETY: it is in the index, and the section keeps it.
         Some(unsafe { slot::<H>(found) }.handle.clone())
     }
@@ -108,8 +99,10 @@ impl<H: Clone> Ready<H> {
     pub(super) fn insert(&self, key: &Key, handle: H, series: Series) -> H {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = self.hash(key);
-        if let Some(found) = self.index.find(hash, &ByKey::<H>(key, PhantomData)) {
-            // SAFETY: it is in the index, and slots are freed under the lock of `writer`, which is held.
+        // SAFETY: slots in the index are freed under the lock of `writer`, which is held.
+        let found = self.index.find(hash, |address| unsafe { slot::<H>(address) }.key == *key);
+        if let Some(found) = found {
+            // SAFETY: as above.
             return unsafe { slot::<H>(found) }.handle.clone();
         }
         // Not the count of now: what comes between two looks is let go at the second.

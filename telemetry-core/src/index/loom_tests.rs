@@ -15,8 +15,8 @@ fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     builder.check(run);
 }
 
-/// The first three go to one table after the split, and begin their search in the same slot; the fourth to the other.
-const HASHES: [u64; 4] = [1 << 20, 2 << 20 | 1, 3 << 20 | 2, 1 << 63 | 5];
+/// The first three go to one table after the split, and begin their search in the same group; the fourth to the other.
+const HASHES: [u64; 4] = [1 << 8, 2 << 8, 3 << 8, 1 << 63 | 5 << 8];
 
 /// An index over rows that hold their number plus one once they are written.
 struct Model {
@@ -26,11 +26,11 @@ struct Model {
 }
 
 const fn address(row: usize) -> u64 {
-    (row as u64 + 1) << 2
+    (row as u64 + 2) << 2
 }
 
 const fn row(address: u64) -> usize {
-    (address >> 2) as usize - 1
+    (address >> 2) as usize - 2
 }
 
 fn hash_of(address: u64) -> u64 {
@@ -55,7 +55,7 @@ impl Model {
     /// What an emitter does: the row that was found, after it was read.
     fn find(&self, key: usize) -> Option<usize> {
         let _section = self.section.enter();
-        let found = self.index.find(HASHES[key], &|address| {
+        let found = self.index.find(HASHES[key], |address| {
             // SAFETY: loom checks that nobody writes.
             self.rows[row(address)].with(|content| unsafe { *content } == key + 1)
         });
@@ -85,7 +85,7 @@ impl Model {
 fn free(retired: &mut Retired) {
     for table in &retired.tables {
         // SAFETY: `Index` made it and leaves it to us.
-        unsafe { (**table).slots.iter_mut().for_each(|slot| slot.with_mut(|_| ())) };
+        unsafe { (**table).groups.iter_mut().flat_map(|group| &mut group.0).for_each(|slot| slot.with_mut(|_| ())) };
     }
     for root in &retired.roots {
         // SAFETY: as above.

@@ -258,19 +258,19 @@ impl Histogram {
     #[inline]
     pub fn record(&self, value: impl Measurement) {
         let Instrument::Distribution(histogram) = self.kept.metric.instrument() else { return };
-        match value.number().and_then(|number| self.kept.metric.own_scale().apply(number)) {
-            Some(value) => {
-                if self.place.has_extras() {
-                    return self.record_with_extras(histogram, value);
-                }
-                histogram.record(self.place.untouched_cells(), value);
-            }
-            None => self.kept.metric.reject(cells::local()),
+        let number = value.number();
+        let is_done = !self.place.has_extras()
+            && number.is_some_and(|number| histogram.quick().record(self.place.untouched_cells(), number));
+        if !is_done {
+            self.record_any(histogram, number);
         }
     }
 
     #[inline(never)]
-    fn record_with_extras(&self, histogram: &HistogramCells, value: Quantity) {
+    fn record_any(&self, histogram: &HistogramCells, number: Option<Number>) {
+        let Some(value) = number.and_then(|number| self.kept.metric.own_scale().apply(number)) else {
+            return self.kept.metric.reject(cells::local());
+        };
         histogram.record(self.place.cells(), value);
         if self.place.is_sampled() {
             self.kept.offer(self.place.first, value);

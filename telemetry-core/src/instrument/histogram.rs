@@ -17,8 +17,11 @@ use crate::cells::{Address, Reader, RowCells};
 use crate::scrape::{ExponentialSample, HistogramSample};
 use crate::sync::{Ordering, fence};
 
+use crate::value::Number;
+
 use super::exponential::ChunkTable;
-use super::{Exponential, Quantity, Scratch, SumCells, UnitOfMetric};
+use super::quantity::small_nanos;
+use super::{Exponential, Quantity, Scale, Scratch, SumCells, UnitOfMetric};
 
 /// The most explicit bounds.
 const MOST_BOUNDS: usize = 500;
@@ -130,11 +133,46 @@ pub(crate) struct HistogramCells {
     offset: u32,
     unit: UnitOfMetric,
     bounds: Vec<f64>,
+    quick: Quick,
+    sum: SumCells,
+    exponential: Option<ExponentialCells>,
+}
+
+/// What is needed to record a measurement that is taken as it is, in explicit buckets alone: in one place, for the path that
+/// most events take.
+#[derive(Clone, Debug)]
+pub(crate) struct Quick {
+    offset: u32,
+    sum: u32,
+    // False where there are exponential buckets.
+    takes_durations: bool,
+    takes_floats: bool,
     floats: Ladder<f64>,
     /// For each bound the largest whole quantity within it.
     wholes: Ladder<i64>,
-    sum: SumCells,
-    exponential: Option<ExponentialCells>,
+}
+
+impl Quick {
+    /// Records the measurement; false, and nothing was done, if it has to be converted, or can't be taken.
+    #[inline(always)]
+    pub(crate) fn record(&self, cells: RowCells<'_>, number: Number) -> bool {
+        match number {
+            Number::F64(x) if self.takes_floats && x.is_finite() => {
+                cells.add(self.offset + self.floats.below(x), 1);
+                cells.add_float(self.sum + 1, x);
+                true
+            }
+            Number::Duration(duration) if self.takes_durations => match small_nanos(duration) {
+                Some(nanos) => {
+                    cells.add(self.offset + self.wholes.below(nanos), 1);
+                    cells.add(self.sum, nanos as u64);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -173,14 +211,32 @@ impl HistogramCells {
         let sum = SumCells { offset: offset + explicit, unit };
         let zero = sum.offset + SumCells::CELLS;
         let exponential = exponential.map(|settings| ExponentialCells::new(zero, settings));
-        Self {
+        let quick = Quick {
             offset,
-            unit,
-            wholes: Ladder::new(bounds.iter().map(|bound| unit.whole_at_most(*bound)), i64::MAX),
+            sum: sum.offset,
+            takes_durations: false,
+            takes_floats: false,
             floats: Ladder::new(bounds.iter().copied(), f64::INFINITY),
-            bounds,
-            sum,
-            exponential,
+            wholes: Ladder::new(bounds.iter().map(|bound| unit.whole_at_most(*bound)), i64::MAX),
+        };
+        let mut histogram = Self { offset, unit, bounds, quick, sum, exponential };
+        histogram.quick = histogram.quick_from(&Scale::of(unit));
+        histogram
+    }
+
+    /// For numbers that are in the metric's unit already.
+    #[inline]
+    pub(crate) fn quick(&self) -> &Quick {
+        &self.quick
+    }
+
+    /// For measurements on this scale.
+    pub(crate) fn quick_from(&self, scale: &Scale) -> Quick {
+        let takes_any = self.exponential.is_none() && self.has_explicit();
+        Quick {
+            takes_durations: takes_any && scale.keeps_durations(),
+            takes_floats: takes_any && scale.keeps_floats(),
+            ..self.quick.clone()
         }
     }
 
@@ -232,8 +288,8 @@ impl HistogramCells {
     /// The bucket's own among explicit buckets; among exponential ones values of different size have different slots.
     pub(crate) fn exemplar_slot(&self, value: Quantity) -> u32 {
         match value {
-            Quantity::Whole(n) if self.has_explicit() => self.wholes.below(n),
-            Quantity::Float(x) if self.has_explicit() => self.floats.below(x),
+            Quantity::Whole(n) if self.has_explicit() => self.quick.wholes.below(n),
+            Quantity::Float(x) if self.has_explicit() => self.quick.floats.below(x),
             _ => (value.to_f64(self.unit).to_bits() >> 52) as u32 % SLOTS_OF_EXPONENTIAL,
         }
     }
@@ -261,8 +317,8 @@ impl HistogramCells {
         }
         if self.has_explicit() {
             let bucket = match value {
-                Quantity::Whole(n) => self.wholes.below(n),
-                Quantity::Float(x) => self.floats.below(x),
+                Quantity::Whole(n) => self.quick.wholes.below(n),
+                Quantity::Float(x) => self.quick.floats.below(x),
             };
             cells.add(self.offset + bucket, n);
         }
@@ -299,7 +355,7 @@ impl HistogramCells {
 ///
 /// A value is compared with the top of each step, then with the rest of one step: six comparisons for eleven bounds, none
 /// of which is a branch that could be predicted wrongly.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ladder<T> {
     steps: Vec<[T; 4]>,
 }

@@ -1,5 +1,7 @@
 //! A measurement in the unit of its metric: whole numbers stay whole, so that sums are exact.
 
+use std::time::Duration;
+
 use crate::clock::nanos;
 use crate::unit::{Conversion, Unit};
 use crate::value::Number;
@@ -73,6 +75,13 @@ fn smallest_in(unit: Unit) -> u64 {
     unit.conversion(smallest).map_or(1, |conversion| conversion.numerator)
 }
 
+/// A duration in nanoseconds; `None` if it is so long that they may not fit.
+#[inline(always)]
+pub(crate) fn small_nanos(duration: Duration) -> Option<i64> {
+    let seconds = duration.as_secs();
+    (seconds < 1 << 32).then(|| (seconds * 1_000_000_000 + u64::from(duration.subsec_nanos())) as i64)
+}
+
 /// How the measurements of one callsite become quantities of one metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
@@ -104,15 +113,30 @@ impl Scale {
         })
     }
 
+    /// From numbers that are in the metric's unit already.
+    pub(crate) fn of(metric: UnitOfMetric) -> Self {
+        Self::new(metric.unit, metric).expect("a unit converts into itself")
+    }
+
+    /// Whether durations that are not too long become whole nanoseconds.
+    pub(crate) const fn keeps_durations(&self) -> bool {
+        self.whole_durations
+    }
+
+    /// Whether floats are taken as they are.
+    pub(crate) fn keeps_floats(&self) -> bool {
+        self.float == Conversion::IDENTITY
+    }
+
     /// Converts; `None` if the number is not finite.
     // Inlined with what is measured most, since its result stalls a reader that finds it in memory, written in parts.
     #[inline(always)]
     pub(crate) fn apply(&self, number: Number) -> Option<Quantity> {
         match number {
-            // Beyond, whole nanoseconds may not fit.
-            Number::Duration(duration) if self.whole_durations && duration.as_secs() < 1 << 32 => {
-                Some(Quantity::Whole((duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())) as i64))
-            }
+            Number::Duration(duration) if self.whole_durations => match small_nanos(duration) {
+                Some(nanos) => Some(Quantity::Whole(nanos)),
+                None => self.apply_rarer(number),
+            },
             Number::F64(n) => {
                 let converted = self.float.apply(n);
                 converted.is_finite().then_some(Quantity::Float(converted))
@@ -176,8 +200,6 @@ impl Quantity {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn scaled(measured: Option<Unit>, metric: Option<Unit>, number: Number) -> Option<Quantity> {

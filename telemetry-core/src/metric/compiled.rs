@@ -463,7 +463,7 @@ pub(crate) fn compile(plans: &[&Plan]) -> (Vec<Arc<Compiled>>, u32) {
             exemplar::Kept { place, sampler: sampler.clone(), refused: space().allocate(1) }
         });
         let family = plan.family();
-        let own_scale = Scale::new(plan.unit, unit).expect("a unit converts into itself");
+        let own_scale = Scale::of(unit);
         let skipped = space().allocate(2);
         let (event, measurement) = (plan.key.event.clone(), plan.measurement.clone());
         compiled[at] =

@@ -57,7 +57,7 @@ impl Model {
 
     /// What the series counts; `None` if it is not there.
     fn total(&self, texts: &[&str]) -> Option<u64> {
-        let row = self.projection.find(texts.mark(self.projection.seed)?, texts)?;
+        let row = self.projection.find(texts.mark(self.projection.seed), texts)?;
         Some(Reader::new().whole(row.first_cell() + 1))
     }
 }
