@@ -34,6 +34,8 @@ const PLACE: u64 = (1 << TAG_SHIFT) - 1;
 /// Slots of a group.
 const GROUP: usize = if cfg!(loom) { 2 } else { 4 };
 const FIRST_SLOTS: usize = if cfg!(loom) { 2 } else { 8 };
+/// Up to so many slots, the first table has three in eight of them filled at most, so that hardly a row is not in its home.
+const SPARSE_SLOTS: usize = if cfg!(loom) { 0 } else { 1024 };
 /// How many rows one table may hold before the index is split.
 const SPLIT: usize = if cfg!(loom) { 2 } else { 4096 };
 /// How many tables there are after the split.
@@ -59,6 +61,8 @@ struct Root {
 struct Table {
     // Slots that are not empty; only the writer uses it.
     used: AtomicU64,
+    // How many may be; at least one less than there are.
+    most: usize,
     // Invariant: the length is a power of two, and at least one slot is empty.
     groups: Box<[Group]>,
 }
@@ -103,13 +107,28 @@ impl Retired {
 }
 
 impl Table {
-    fn new(slots: usize) -> Self {
+    fn new(slots: usize, most: usize) -> Self {
         let group = || Group(std::array::from_fn(|_| AtomicU64::new(EMPTY)));
-        Self { used: AtomicU64::new(0), groups: (0..slots / GROUP).map(|_| group()).collect() }
+        Self { used: AtomicU64::new(0), most, groups: (0..slots / GROUP).map(|_| group()).collect() }
     }
 
-    fn boxed(slots: usize) -> *mut Self {
-        Box::into_raw(Box::new(Self::new(slots)))
+    /// One that is filled up to seven in eight.
+    fn dense(slots: usize) -> Self {
+        Self::new(slots, slots * 7 / 8)
+    }
+
+    /// For so many rows and some more; `alone` if the index has no other.
+    fn for_rows(rows: usize, alone: bool) -> Self {
+        let sparse = ((rows + 1) * 4).next_power_of_two().max(FIRST_SLOTS);
+        if alone && sparse <= SPARSE_SLOTS {
+            return Self::new(sparse, sparse * 3 / 8);
+        }
+        // Half full at most; the same size where removals had filled it.
+        Self::dense(((rows + 1) * 2).next_power_of_two().max(FIRST_SLOTS))
+    }
+
+    fn boxed(self) -> *mut Self {
+        Box::into_raw(Box::new(self))
     }
 
     #[inline(always)]
@@ -137,9 +156,9 @@ impl Table {
         size_of_val(&*self.groups) + size_of::<Self>()
     }
 
-    /// Whether one more slot may be taken: seven in eight, and always leaving one empty.
+    /// Whether one more slot may be taken.
     fn has_room(&self) -> bool {
-        self.used() < self.size() * 7 / 8
+        self.used() < self.most
     }
 
     /// Takes an empty slot; the caller is the writer, has seen that there is room, and that the row is not there.
@@ -170,7 +189,7 @@ const fn pack(hash: u64, address: u64) -> u64 {
 
 impl Index {
     pub(crate) fn new() -> Self {
-        let root = Root { shift: 63, tables: Box::new([AtomicPtr::new(Table::boxed(FIRST_SLOTS))]) };
+        let root = Root { shift: 63, tables: Box::new([AtomicPtr::new(Table::for_rows(0, true).boxed())]) };
         Self { root: AtomicPtr::new(Box::into_raw(Box::new(root))) }
     }
 
@@ -290,7 +309,7 @@ impl Index {
         let slots = (table.size() * 2 / count).max(FIRST_SLOTS);
         let fresh = Box::new(Root {
             shift: 63 - TABLES_BITS,
-            tables: (0..count).map(|_| AtomicPtr::new(Table::boxed(slots))).collect(),
+            tables: (0..count).map(|_| AtomicPtr::new(Table::dense(slots).boxed())).collect(),
         });
         for (_, address) in table.rows() {
             // The number of the table is in bits that no slot has.
@@ -327,14 +346,12 @@ impl Root {
     /// Replaces the table of `hash` by one that has room; removed slots are left behind.
     fn grow(&self, hash: u64, table: &Table, hash_of: &impl Fn(u64) -> u64, retired: &mut Retired) -> &Table {
         let rows = table.rows().count();
-        // Half full at most after a growth; the same size where removals had filled it.
-        let slots = ((rows + 1) * 2).next_power_of_two().max(FIRST_SLOTS);
-        let fresh = Table::new(slots);
+        let fresh = Table::for_rows(rows, self.tables.len() == 1);
         let tag_tells = fresh.groups.len() <= 1 << TAG_BITS;
         for (tag, address) in table.rows() {
             fresh.insert(if tag_tells { tag } else { hash_of(address) }, address);
         }
-        let fresh = Box::into_raw(Box::new(fresh));
+        let fresh = fresh.boxed();
         // Release: pairs with the acquire in `Index::table`.
         self.table(hash).store(fresh, Ordering::Release);
         retired.bytes += table.bytes();
