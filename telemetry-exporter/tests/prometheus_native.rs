@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use encode_fixture::HOSTILE;
 use prometheus_server::Prometheus;
-use protobuf_messages::{MetricFamily, families};
+use protobuf_messages::{families, values};
 use serde_json::Value;
 use telemetry_core::instrument::{Buckets, Exponential, Histogram};
 use telemetry_core::metric::{Metric, counter, distribution, last_value, spiral, sum, summary};
@@ -52,40 +52,6 @@ fn emit_everything(round: u32) {
             emit!("pb.request", { size, cost: 0.25, items: round + 1 }, { text });
         }
     }
-}
-
-/// The values of a body, as series that are no native histograms.
-fn values(families: &[MetricFamily]) -> BTreeMap<Labels, u64> {
-    let mut values = BTreeMap::new();
-    for family in families {
-        for metric in &family.metric {
-            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
-                let labels = metric.labels().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-                let more = more.map(|(name, value)| (name.to_owned(), format!("{value:?}")));
-                let name = [("__name__".to_owned(), format!("{}{suffix}", family.name()))];
-                assert!(values.insert(labels.chain(more).chain(name).collect(), exact(value)).is_none());
-            };
-            if let Some(counter) = &metric.counter {
-                add("", None, counter.value());
-            } else if let Some(gauge) = &metric.gauge {
-                add("", None, gauge.value());
-            } else if let Some(summary) = &metric.summary {
-                for at in &summary.quantile {
-                    add("", Some(("quantile", at.quantile())), at.value());
-                }
-                add("_sum", None, summary.sample_sum());
-                add("_count", None, float(summary.sample_count()));
-            } else if let Some(histogram) = metric.histogram.as_ref().filter(|histogram| !histogram.is_native()) {
-                for bucket in &histogram.bucket {
-                    add("_bucket", Some(("le", bucket.upper_bound())), float(bucket.cumulative_count()));
-                }
-                add("_bucket", Some(("le", f64::INFINITY)), float(histogram.sample_count()));
-                add("_sum", None, histogram.sample_sum());
-                add("_count", None, float(histogram.sample_count()));
-            }
-        }
-    }
-    values
 }
 
 /// All NaN are one.
@@ -157,7 +123,8 @@ fn prometheus_stores_native_histograms_as_they_are() {
     let frozen = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     prometheus.wait_for_scrape_after("protobuf", frozen);
     let families = families(&render_bytes(&registry, Format::Protobuf));
-    let expected = values(&families);
+    let expected: BTreeMap<_, _> =
+        values(&families).into_iter().map(|(labels, value)| (labels, exact(value))).collect();
     assert!(expected.len() > 100, "{} values", expected.len());
     let stored = prometheus.query("{job=\"protobuf\"}").into_iter();
     let stored: BTreeMap<_, _> = stored.filter_map(|(labels, value)| Some((own(labels)?, exact(value)))).collect();

@@ -82,6 +82,25 @@ impl Prometheus {
         series.collect()
     }
 
+    /// All samples of the last hour of each series that a query selects: when in milliseconds, and the value, which of a
+    /// native histogram is its count.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Milliseconds since 1970.
+    pub(crate) fn history(&self, query: &str) -> Vec<(BTreeMap<String, String>, Vec<(u64, f64)>)> {
+        let data = self.ask(&format!("/api/v1/query?query={}", encoded(&format!("{query}[1h]"))));
+        let sample = |sample: &Value| {
+            let value = sample[1].get("count").unwrap_or(&sample[1]);
+            let millis = (sample[0].as_f64().unwrap() * 1e3).round() as u64;
+            (millis, value.as_str().unwrap().parse().unwrap())
+        };
+        let series = data["result"].as_array().unwrap().iter().map(|series| {
+            let labels = series["metric"].as_object().unwrap().iter();
+            let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+            let kind = if series.get("histograms").is_some() { "histograms" } else { "values" };
+            (labels, series[kind].as_array().unwrap().iter().map(sample).collect())
+        });
+        series.collect()
+    }
+
     /// The exemplars of the last hour and the next, of each series that a query selects.
     pub(crate) fn exemplars(&self, query: &str) -> Value {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
