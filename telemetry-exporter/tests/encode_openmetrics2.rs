@@ -1,12 +1,14 @@
-//! OpenMetrics 2.0, byte for byte. No reader of it is at hand to ask: these lines are the specification's.
+//! OpenMetrics 2.0, byte for byte, and read back by the grammar of its specification: nobody else's reader is at hand.
 
 #![cfg(feature = "openmetrics2")]
 
 mod encode_fixture;
+mod openmetrics2_reader;
 
 use std::time::Duration;
 
-use encode_fixture::{encoded, series};
+use encode_fixture::{encoded, series, show_everything};
+use proptest::prelude::*;
 use telemetry_core::Unit;
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{
@@ -236,4 +238,73 @@ fn openmetrics_2_skips_exponential_buckets_that_are_none() {
         "# TYPE wait histogram\nwait {count:2,sum:2.0,schema:0,zero_threshold:0.0,zero_count:1,\
          positive_spans:[0:1],positive_buckets:[1],bucket:[1.0:2,+Inf:2]}\n# EOF\n"
     );
+}
+
+/// V2, V3, V5: the walk with something of everything is read, under each escaping, with times of creation where there are
+/// some, and nowhere else.
+#[test]
+fn openmetrics_2_of_everything_is_read_by_its_grammar() {
+    for utf8 in [false, true] {
+        for escaping in Escaping::ALL {
+            let options = Options::default().utf8_names(utf8).escaping(escaping);
+            let body = openmetrics2_reader::read(&encoded(Format::OpenMetrics2, options, show_everything));
+            assert!(body.families.len() > 8, "{body:?}");
+            for family in &body.families {
+                let counts = matches!(&*family.kind, "counter" | "histogram" | "summary");
+                assert!(family.samples.iter().all(|sample| sample.start.is_some() == counts), "{family:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    /// V2, V3, V5: exponential buckets, explicit ones and exemplars with any texts are read back as they went in.
+    #[test]
+    fn random_histograms_are_read_back(
+        schema in -4_i8..=8,
+        threshold in prop_oneof![Just(0.0), 1e-300..1e3],
+        zero in 0_u64..1_000,
+        sides in prop::array::uniform2(prop::collection::btree_map(-300_i32..300, 1_u64..1_000, 0..30)),
+        at_most_one in prop::option::of(0_u64..1_000),
+        label in any::<String>(),
+        texts in prop::collection::vec((any::<String>(), any::<f64>(), 0_u64..1 << 40), 0..5),
+    ) {
+        let [positive, negative] = sides.map(|side| side.into_iter().collect::<Vec<_>>());
+        let exponential =
+            ExponentialSample { schema, zero_threshold: threshold, zero_count: zero, positive: &positive, negative: &negative };
+        let count = exponential.count();
+        // Beside them explicit buckets, or none.
+        let below = at_most_one.map(|below| below.min(count));
+        let (bounds, counts) = below.map_or((vec![], vec![count]), |below| (vec![1.0], vec![below, count - below]));
+        let histogram = HistogramSample { bounds: &bounds, counts: &counts, sum: 0.5, exponential: Some(exponential) };
+        let pairs: Vec<[(&str, &str); 1]> = texts.iter().map(|(text, ..)| [("text", text.as_str())]).collect();
+        let exemplars: Vec<Exemplar<'_>> = texts.iter().zip(&pairs).map(|((_, value, millis), pairs)| Exemplar {
+            labels: Labels::from_pairs(pairs),
+            value: *value,
+            timestamp: Duration::from_millis(*millis),
+        }).collect();
+        let body = encoded(Format::OpenMetrics2, Options::default(), |visitor| {
+            visitor.family(&Family::new("wait", Kind::Distribution).labels(["label"]));
+            let labels = [("label", label.as_str())];
+            let sample = series(&labels, Sample::Histogram(histogram));
+            visitor.series(&Series { exemplars: Exemplars::from_slice(&exemplars), ..sample });
+        });
+        let body = openmetrics2_reader::read(&body);
+        let sample = &body.families[0].samples[0];
+        prop_assert_eq!(sample.labels.get("label"), (!label.is_empty()).then_some(&label));
+        prop_assert_eq!(sample.native("positive"), positive);
+        prop_assert_eq!(sample.native("negative"), negative);
+        prop_assert_eq!(sample.number("schema"), f64::from(schema));
+        prop_assert_eq!(sample.number("zero_threshold"), threshold);
+        prop_assert_eq!(sample.start.as_deref(), Some("1700000000.25"));
+        let buckets = below.map(|below| vec![(1.0, Some(below as f64)), (f64::INFINITY, Some(count as f64))]);
+        prop_assert_eq!(sample.list("bucket"), buckets.unwrap_or_default());
+        let legal: Vec<_> = texts.iter().filter(|(text, value, _)| value.is_finite() && text.chars().count() <= 124).collect();
+        prop_assert_eq!(sample.exemplars.len(), legal.len());
+        for (read, (text, value, millis)) in sample.exemplars.iter().zip(legal) {
+            prop_assert_eq!(read.labels.get("text").map_or("", String::as_str), text);
+            prop_assert_eq!(read.value.to_bits(), value.to_bits());
+            prop_assert_eq!(read.timestamp.parse::<f64>().unwrap(), *millis as f64 / 1e3);
+        }
+    }
 }

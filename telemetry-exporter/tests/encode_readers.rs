@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, reason = "a failure has to say how it is repeated")]
 
 mod expected_samples;
+#[cfg(feature = "openmetrics2")]
+mod openmetrics2_reader;
 mod protobuf_messages;
 
 use std::collections::BTreeMap;
@@ -311,6 +313,45 @@ fn check_with_prost(case: &Case) {
     assert_eq!(read.collect::<Samples>(), samples, "{case:?}");
 }
 
+/// Reads the registry of a case as OpenMetrics 2.0, of which nobody else has a reader: what is in a composite value are the
+/// samples of the other formats.
+#[cfg(feature = "openmetrics2")]
+fn check_openmetrics_2(case: &Case) {
+    let (registry, options) = (case.registry(), case.options());
+    let mut encoder = Format::OpenMetrics2.encoder(options);
+    registry.scrape().run(&mut WithoutOwn { visitor: &mut encoder.as_mut(), is_own: false });
+    encoder.finish();
+    assert_eq!(encoder.skipped(), 0, "{case:?}");
+    let body = String::from_utf8(encoder.take()).unwrap();
+    let mut read = Samples::new();
+    for family in openmetrics2_reader::read(&body).families {
+        for sample in family.samples {
+            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
+                let name = [("__name__".to_owned(), format!("{}{suffix}", family.name))];
+                let more = more.map(|(name, value)| (name.to_owned(), expected_samples::threshold(value)));
+                let labels = sample.labels.clone().into_iter().chain(name).chain(more).collect();
+                assert!(read.insert(labels, value.into()).is_none(), "{body}");
+            };
+            if let openmetrics2_reader::Value::Number(value) = sample.value {
+                add("", None, value);
+                continue;
+            }
+            for (list, suffix, label) in [("bucket", "_bucket", "le"), ("quantile", "", "quantile")] {
+                for (threshold, value) in sample.list(list).iter().copied() {
+                    add(suffix, Some((label, threshold)), value.unwrap());
+                }
+            }
+            add("_sum", None, sample.number("sum"));
+            add("_count", None, sample.number("count"));
+        }
+    }
+    let (mut samples, snapshot) = (Samples::new(), registry.snapshot());
+    for family in snapshot.families().iter().filter(|family| !is_own(&family.family)) {
+        expand(family, Format::OpenMetrics2, options.naming(), &mut samples);
+    }
+    assert_eq!(read, samples, "{body}");
+}
+
 /// What `prometheus_client` reads: families, each with its type, its help, and its samples.
 type Read = Vec<(String, String, Vec<(String, BTreeMap<String, String>, String)>)>;
 
@@ -383,6 +424,8 @@ fn registries_made_at_random_come_back_from_independent_readers() {
         for at in 0..number {
             let case = strategy.new_tree(&mut runner).unwrap().current().named_apart(at);
             check_with_prost(&case);
+            #[cfg(feature = "openmetrics2")]
+            check_openmetrics_2(&case);
             made.extend(bodies(&case));
         }
         check_with_prometheus_client(&made);
