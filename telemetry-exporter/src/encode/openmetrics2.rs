@@ -92,7 +92,7 @@ fn is_native(sample: &ExponentialSample<'_>) -> bool {
     is_threshold && are_ascending && (-4..=8).contains(&sample.schema)
 }
 
-/// Appends the exemplars of a histogram, all of them: a rule-breaking one is left out.
+/// Appends the exemplars of a histogram: all of them, but for those that break a rule.
 #[cold]
 pub(super) fn push_exemplars(out: &mut Vec<u8>, exemplars: &Exemplars<'_>) {
     for exemplar in exemplars.iter() {
@@ -104,7 +104,8 @@ pub(super) fn push_exemplars(out: &mut Vec<u8>, exemplars: &Exemplars<'_>) {
 pub(super) fn push_summary(out: &mut Vec<u8>, summary: &SummarySample<'_>) {
     push_totals(out, summary.count, summary.sum);
     out.extend_from_slice(b",quantile:");
-    let is_allowed = |(quantile, value): &&(f64, f64)| (0.0..=1.0).contains(quantile) && !(*value < 0.0);
+    let is_allowed =
+        |(quantile, value): &&(f64, f64)| (0.0..=1.0).contains(quantile) && (*value >= 0.0 || value.is_nan());
     let quantiles = summary.quantiles.iter().filter(is_allowed);
     push_list(out, quantiles, |out, (quantile, value)| {
         push_canonical(out, *quantile);

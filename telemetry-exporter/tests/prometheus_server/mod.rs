@@ -17,6 +17,9 @@ use serde_json::Value;
 use telemetry_testkit::client::{LONG, free_address, get};
 use telemetry_testkit::process::Running;
 
+/// Samples of one series, the oldest first: when in milliseconds, and the value.
+pub(crate) type History = Vec<(u64, f64)>;
+
 /// How often it scrapes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -82,10 +85,9 @@ impl Prometheus {
         series.collect()
     }
 
-    /// All samples of the last hour of each series that a query selects: when in milliseconds, and the value, which of a
-    /// native histogram is its count.
+    /// All samples of the last hour of each series that a query selects; the value of a native histogram is its count.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Milliseconds since 1970.
-    pub(crate) fn history(&self, query: &str) -> Vec<(BTreeMap<String, String>, Vec<(u64, f64)>)> {
+    pub(crate) fn history(&self, query: &str) -> Vec<(BTreeMap<String, String>, History)> {
         let data = self.ask(&format!("/api/v1/query?query={}", encoded(&format!("{query}[1h]"))));
         let sample = |sample: &Value| {
             let value = sample[1].get("count").unwrap_or(&sample[1]);
