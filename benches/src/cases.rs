@@ -24,8 +24,8 @@ pub enum Shape {
     Operations { make: fn(&dyn Implementation) -> Setup, threads: &'static [usize], expected: Expected },
     /// The same, by one thread, after many threads have come and gone.
     AfterThreads { make: fn(&dyn Implementation) -> Setup, expected: Expected },
-    /// The 99.9th percentile of an operation's time, while another thread scrapes.
-    WhileScraping { make: fn(&dyn Implementation) -> Setup, expected: Expected },
+    /// The 99.9th percentile of an operation's time, beside another thread.
+    Percentile { make: fn(&dyn Implementation) -> Setup, expected: Expected, beside: Beside },
     /// Time of one scrape.
     Render { make: Make, series: usize, format: Format, histogram: bool },
     /// Heap bytes per series.
@@ -34,6 +34,15 @@ pub enum Shape {
     Creation { make: Make, series: usize },
     /// An event pattern of one's own, with the implementations that it brings along.
     Pattern(Pattern),
+}
+
+/// What another thread does meanwhile.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // The names tell.
+pub enum Beside {
+    Scrapes,
+    Copies,
+    Nothing,
 }
 
 /// Makes a store for so many series.
@@ -75,7 +84,11 @@ pub fn all() -> Vec<Definition> {
 
 fn emissions() -> Vec<Definition> {
     let other = |name: &str, about: &str, shape| Definition { name: name.to_owned(), about: about.to_owned(), shape };
-    let two_of_many = |one: &dyn Implementation| one.counter_two_tags(Tags::many());
+    let percentile = |beside| Shape::Percentile {
+        make: |one| one.counter_two_tags(Tags::many()),
+        expected: of(Tags::many, COUNTER),
+        beside,
+    };
     vec![
         operations(
             "emit_disabled",
@@ -96,7 +109,7 @@ fn emissions() -> Vec<Definition> {
             "a counter, 2 tags, 100,000 series",
             ONE_AND_TWO,
             of(Tags::many, COUNTER),
-            two_of_many,
+            |one| one.counter_two_tags(Tags::many()),
         ),
         operations(
             "counter_enum_tags",
@@ -152,8 +165,14 @@ fn emissions() -> Vec<Definition> {
         other(
             "emit_while_scraping_p999",
             "a counter, 2 tags, 100,000 series, while another thread scrapes: 99.9th percentile, two clock reads included",
-            Shape::WhileScraping { make: two_of_many, expected: of(Tags::many, COUNTER) },
+            percentile(Beside::Scrapes),
         ),
+        other(
+            "emit_while_copying_p999",
+            "the same while another thread copies as much text, which is what any neighbour costs",
+            percentile(Beside::Copies),
+        ),
+        other("emit_while_idle_p999", "the same while there is no other thread", percentile(Beside::Nothing)),
         other(
             "emit_after_thread_churn",
             "a counter, 2 tags, 128 series, after 1,024 threads have come and gone",

@@ -93,9 +93,9 @@ pub fn measure(
             let entrants = enter(make);
             operations::measure_after_threads(name, entrants, expected, pace, &mut outcome);
         }
-        Shape::WhileScraping { make, expected } => {
+        Shape::Percentile { make, expected, beside } => {
             let entrants = enter(make);
-            operations::measure_while_scraping(name, entrants, expected, pace, &mut outcome);
+            operations::measure_percentile(name, entrants, expected, *beside, pace, &mut outcome);
         }
         Shape::Render { make, series, format, histogram } => {
             let scrape = stores::Scrape { series: *series, format: *format, histogram: *histogram };

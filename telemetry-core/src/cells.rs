@@ -5,7 +5,7 @@
 //! reader sums the shards.
 //!
 //! ```text
-//!              1024 cells    2048 cells          4096 cells
+//!              1024 cells    1024 cells          1024 cells
 //! shard 0   [ page 0    ] [ page 1         ] [ page 2 ...      ]   shared: gauges, and threads beyond the cap
 //! shard 1   [ page 0    ]        -           [ page 2 ...      ]   thread A
 //! shard 2   [ page 0    ] [ page 1         ]        -              thread B, then whoever adopts it
@@ -37,7 +37,7 @@ mod shard;
 mod tests;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::PoisonError;
 
@@ -80,7 +80,7 @@ struct Idle {
 struct Ranges {
     next: u32,
     // Ranges that were given back and zeroed, by length.
-    free: Option<HashMap<u32, Vec<u32>>>,
+    free: BTreeMap<u32, Vec<u32>>,
 }
 
 impl CellSpace {
@@ -90,7 +90,7 @@ impl CellSpace {
             shards: [const { AtomicPtr::new(ptr::null_mut()) }; SHARDS],
             count: AtomicUsize::new(0),
             idle: Mutex::new(Idle { shards: Vec::new(), private: 0 }),
-            ranges: Mutex::new(Ranges { next: 0, free: None }),
+            ranges: Mutex::new(Ranges { next: 0, free: BTreeMap::new() }),
             chunks: Mutex::new(()),
             next_shared: AtomicUsize::new(0),
         }
@@ -102,7 +102,7 @@ impl CellSpace {
             shards: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             count: AtomicUsize::new(0),
             idle: Mutex::new(Idle { shards: Vec::new(), private: 0 }),
-            ranges: Mutex::new(Ranges { next: 0, free: None }),
+            ranges: Mutex::new(Ranges { next: 0, free: BTreeMap::new() }),
             chunks: Mutex::new(()),
             next_shared: AtomicUsize::new(0),
         }
@@ -219,7 +219,7 @@ impl CellSpace {
     /// Takes a range of cells, all of them zero; it lies within one page.
     pub(crate) fn allocate(&self, cells: u32) -> u32 {
         let mut ranges = self.lock_ranges();
-        if let Some(first) = ranges.free.as_mut().and_then(|free| free.get_mut(&cells)?.pop()) {
+        if let Some(first) = ranges.free.get_mut(&cells).and_then(Vec::pop) {
             return first;
         }
         loop {
@@ -246,7 +246,7 @@ impl CellSpace {
             }
         }
         let mut ranges = self.lock_ranges();
-        ranges.free.get_or_insert_default().entry(cells).or_default().push(first);
+        ranges.free.entry(cells).or_default().push(first);
     }
 
     /// Waits until no thread is in a section that it was in before the call; false if that takes too long.

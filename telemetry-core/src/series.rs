@@ -204,15 +204,15 @@ impl Projection {
         self.find(mark, texts).map(Row::first_cell)
     }
 
-    /// The same of an event's tags, those at some positions; `None` also if not all are text.
+    /// The same of an event's tags, those at some positions.
     #[inline(never)]
-    pub(crate) fn known_at<const N: usize>(&self, positions: &[usize], values: &[Value<'_>]) -> Option<u32> {
-        let (positions, mut texts) = (positions.first_chunk::<N>()?, [""; N]);
+    pub(crate) fn known_at<const N: usize>(&self, positions: &[usize], values: &[Value<'_>]) -> Known {
+        let (Some(positions), mut texts) = (positions.first_chunk::<N>(), [""; N]) else { return Known::NotText };
         for (text, position) in texts.iter_mut().zip(positions) {
-            let Some(Value::Str(value)) = values.get(*position) else { return None };
+            let Some(Value::Str(value)) = values.get(*position) else { return Known::NotText };
             *text = value;
         }
-        self.look_up(texts)
+        self.look_up(texts).map_or(Known::Nowhere, Known::At)
     }
 
     /// The first cell of the series with these values, which is made if it is not there; beyond the limit, that of the
@@ -227,16 +227,12 @@ impl Projection {
         self.new_series(shard, texts)
     }
 
+    /// The same of a series that was not found a moment ago, by a caller that is in no section.
     #[cold]
     #[inline(never)]
-    fn new_series<'a>(&self, shard: &'a Shard, texts: &[&str]) -> (u32, Option<Entered<'a>>) {
-        // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::find`, who has
-        // missed a row that is being reclaimed.
-        while !self.full.load(Ordering::Relaxed) && self.insert(texts) {
-            let section = shard.section.enter();
-            if let Some(first) = self.known(texts) {
-                return (first, Some(section));
-            }
+    pub(crate) fn new_series<'a>(&self, shard: &'a Shard, texts: &[&str]) -> (u32, Option<Entered<'a>>) {
+        if let Some((first, section)) = self.insert(shard, texts) {
+            return (first, Some(section));
         }
         shard.add(Address::of(self.refused), 1);
         // The overflow series is never forgotten.
@@ -251,8 +247,7 @@ impl Projection {
             let _section = shard.section.enter();
             self.known(texts)
         };
-        // Relaxed: as in `new_series`.
-        known().or_else(|| (!self.full.load(Ordering::Relaxed) && self.insert(texts)).then(known).flatten())
+        known().or_else(|| self.insert(shard, texts).map(|(first, _)| first))
     }
 
     /// The cells of a row, which is noted to be touched.
@@ -283,29 +278,44 @@ impl Projection {
         (self.lock(), self.sweeping.lock())
     }
 
-    /// Makes the series unless it is there; false at the limit.
+    /// Makes the series unless it is there; `None` at the limit. Its cells may be written to until the section is left.
     #[cold]
     #[inline(never)]
-    fn insert(&self, texts: &[&str]) -> bool {
+    fn insert<'a>(&self, shard: &'a Shard, texts: &[&str]) -> Option<(u32, Entered<'a>)> {
+        // Relaxed: whoever sees an old value finds out under the lock; not, by the acquire in `Index::search`, who has
+        // missed a row that is being reclaimed.
+        if self.full.load(Ordering::Relaxed) {
+            return None;
+        }
         let mark = texts.mark(self.seed);
         let mut writer = self.lock();
-        if self.find(mark, texts).is_some() {
-            return true;
-        }
+        let row = match self.find(mark, texts) {
+            Some(row) => row,
+            None => self.insert_new(&mut writer, mark, texts)?,
+        };
+        // Only here, since who is in a section may not wait for the lock, nor, as `insert_new` may, for sections. Nobody
+        // takes the row away before the lock is released, and then they wait for the section.
+        let section = shard.section.enter();
+        drop(writer);
+        Some((row.first_cell(), section))
+    }
+
+    /// Makes the series, which is not there; `None` at the limit.
+    fn insert_new(&self, writer: &mut Writer, mark: Mark, texts: &[&str]) -> Option<Row> {
         // Relaxed: changes under the lock only.
         let live = self.live.load(Ordering::Relaxed);
         if live >= self.layout.limit {
-            // Relaxed: see `update`.
+            // Relaxed: see `insert`.
             self.full.store(true, Ordering::Relaxed);
-            return false;
+            return None;
         }
         let row = self.append(&mut writer.chunks, texts.key().bytes(), 0);
         self.index.insert(mark.hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
         self.live.store(live + 1, Ordering::Relaxed);
         if writer.retired.bytes() > RETIRED_BYTES {
-            self.free_retired(&mut writer);
+            self.free_retired(writer);
         }
-        true
+        Some(row)
     }
 
     fn append(&self, chunks: &mut Vec<Arc<Chunk>>, key: &[u8], flags: u16) -> Row {
@@ -374,6 +384,16 @@ impl Drop for Projection {
     }
 }
 
+/// What is known of a series by an event's tags.
+pub(crate) enum Known {
+    /// Its first cell.
+    At(u32),
+    /// There is none.
+    Nowhere,
+    /// Some of the tags are not text.
+    NotText,
+}
+
 fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
     if !chunks.last().is_some_and(|chunk| chunk.fits(key.len())) {
         let size = chunks.last().map_or(FIRST_CHUNK, |last| (last.size() * 2).min(LARGEST_CHUNK));
@@ -383,5 +403,7 @@ fn chunk_for<'a>(chunks: &'a mut Vec<Arc<Chunk>>, key: &[u8]) -> &'a Chunk {
 }
 
 fn key_needs_escaping(mut key: &[u8]) -> bool {
-    std::iter::from_fn(|| take_value(&mut key)).any(|value| value.contains(['\\', '"', '\n']))
+    // All bytes of a value, without a branch: most have none of these.
+    let is_special = |value: &str| value.bytes().fold(false, |any, byte| any | matches!(byte, b'\\' | b'"' | b'\n'));
+    std::iter::from_fn(|| take_value(&mut key)).any(is_special)
 }

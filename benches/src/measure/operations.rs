@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Entrant, Outcome, Pace};
 use crate::case::{Case, Expected};
+use crate::cases::Beside;
 use crate::ledger::Ledger;
 use crate::row::{Row, Unit};
 use crate::tags::Draw;
@@ -217,10 +218,14 @@ impl Latencies {
     }
 }
 
-pub(super) fn measure_while_scraping(
+/// What an exposition of 100,000 counters with two labels has, about.
+const COPIED: usize = 6 << 20;
+
+pub(super) fn measure_percentile(
     case: &str,
     entrants: Vec<Entrant>,
     expected: &Expected,
+    beside: Beside,
     pace: Pace,
     outcome: &mut Outcome,
 ) {
@@ -233,7 +238,7 @@ pub(super) fn measure_while_scraping(
     }
     for _ in pace.rounds() {
         for running in &mut runnings {
-            let sample = scraped(running, pace.round * 8);
+            let sample = percentile(running, beside, pace.round * 8);
             running.samples.push(sample);
         }
     }
@@ -241,20 +246,34 @@ pub(super) fn measure_while_scraping(
     check(&runnings, expected, rows, outcome);
 }
 
-/// The 99.9th percentile of one operation's time while another thread renders, again and again.
-fn scraped(running: &mut Running, long: Duration) -> f64 {
+/// The 99.9th percentile of one operation's time while another thread does something again and again.
+fn percentile(running: &mut Running, beside: Beside, long: Duration) -> f64 {
     let case = &*running.entrant.case;
     let over = AtomicBool::new(false);
     let seed = seed();
     let (latencies, times) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // Relaxed: nothing is published by it.
-            while !over.load(Ordering::Relaxed) {
-                std::hint::black_box(case.counted());
-                // A limit has nothing to scrape, and is not to take the core.
-                std::thread::yield_now();
+        // Relaxed: nothing is published by it.
+        let goes_on = || !over.load(Ordering::Relaxed);
+        match beside {
+            Beside::Scrapes => {
+                scope.spawn(move || {
+                    while goes_on() {
+                        std::hint::black_box(case.counted());
+                        // A limit has nothing to scrape, and is not to take the core.
+                        std::thread::yield_now();
+                    }
+                });
             }
-        });
+            Beside::Copies => {
+                scope.spawn(move || {
+                    let (text, mut copy) = (vec![b'x'; COPIED], vec![0; COPIED]);
+                    while goes_on() {
+                        std::hint::black_box(&mut copy).copy_from_slice(std::hint::black_box(&text));
+                    }
+                });
+            }
+            Beside::Nothing => {}
+        }
         let mut draw = Draw::seeded(seed);
         let mut latencies = Latencies::new();
         let (begin, mut times) = (Instant::now(), 0);

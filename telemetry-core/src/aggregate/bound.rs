@@ -19,7 +19,7 @@ use crate::handler::Bound;
 use crate::instrument::Moment;
 use crate::key::{KeyBuffer, take_value};
 use crate::metric::{Compiled, ComputeTag, ContextTag, Rule, TagSource};
-use crate::series::Projection;
+use crate::series::{Known, Projection};
 use crate::value::{Number, TextBuffer, Value};
 
 use super::Group;
@@ -88,7 +88,7 @@ enum Way {
 }
 
 /// Finds the series of tags that are text, at so many positions.
-type LookUp = fn(&Projection, &[usize], &[Value<'_>]) -> Option<u32>;
+type LookUp = fn(&Projection, &[usize], &[Value<'_>]) -> Known;
 
 fn look_up(tags: usize) -> Option<LookUp> {
     Some(match tags {
@@ -158,11 +158,15 @@ impl BoundGroup {
         match &self.way {
             Way::Texts(look_up) => {
                 let section = shard.section.enter();
-                if let Some(first) = look_up(&self.projection, &self.positions, event.tag_values()) {
+                let known = look_up(&self.projection, &self.positions, event.tag_values());
+                if let Known::At(first) = known {
                     return self.record(shard, event, first, &[]);
                 }
                 drop(section);
-                self.handle_any::<false>(shard, event);
+                match known {
+                    Known::Nowhere => self.handle_new(shard, event),
+                    _ => self.handle_any::<false>(shard, event),
+                }
             }
             Way::Closed(closed) => match closed.first_cell(event.tag_values()) {
                 Some(first) => self.record(shard, event, first, &[]),
@@ -189,6 +193,18 @@ impl BoundGroup {
         match room.texts(&self.positions, event.tag_values()) {
             Some(texts) => self.record_texts::<SAMPLED>(shard, event, texts, &[]),
             None => self.handle_many(shard, event),
+        }
+    }
+
+    /// For tags that are text, and a series that was just not found.
+    #[cold]
+    #[inline(never)]
+    fn handle_new(&self, shard: &Shard, event: &Event<'_>) {
+        let mut room = Room::new();
+        if let Some(texts) = room.texts(&self.positions, event.tag_values()) {
+            // The section is left when the cells are written.
+            let (first, _section) = self.projection.new_series(shard, texts);
+            self.record(shard, event, first, &[]);
         }
     }
 

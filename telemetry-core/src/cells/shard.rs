@@ -6,10 +6,12 @@ use crate::reclaim;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, own};
 
 /// A cell's number is that of its page, and in so many bits below that its place there: no arithmetic is needed to find it.
-const OFFSET_BITS: u32 = 27;
-/// The first page has two to the power of this many cells, each after it twice as many as the one before, until the bits end.
-/// Small under the model checker, so that a model crosses pages.
+const OFFSET_BITS: u32 = if cfg!(loom) { 27 } else { 25 };
+/// The first pages have two to the power of this many cells. Small under the model checker, so that a model crosses pages.
 const FIRST_PAGE_BITS: u32 = if cfg!(loom) { 1 } else { 10 };
+/// After so many pages of a size come those of twice the size, until the bits end: so at most a fifth of what a shard has
+/// is a page that was just begun.
+const PAGES_OF_A_SIZE: u32 = if cfg!(loom) { 1 } else { 4 };
 #[cfg(all(test, loom))]
 pub(super) const FIRST_PAGE: u32 = 1 << FIRST_PAGE_BITS;
 pub(super) const PAGES: usize = 1 << (u32::BITS - OFFSET_BITS);
@@ -32,7 +34,7 @@ impl Address {
 
 /// How many cells a page has.
 pub(super) const fn page_size(page: u32) -> usize {
-    let bits = FIRST_PAGE_BITS + page;
+    let bits = FIRST_PAGE_BITS + page / PAGES_OF_A_SIZE;
     1 << if bits < OFFSET_BITS { bits } else { OFFSET_BITS }
 }
 

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::cells::{self, Address};
+use crate::key::Texts;
 
 use super::Projection;
 
@@ -23,18 +24,14 @@ impl Projection {
     pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
         let values: Vec<&str> = values.into_iter().collect();
         let texts = values.as_slice();
-        loop {
-            {
-                let mut writer = self.lock();
-                if let Some(first) = self.known(texts) {
-                    *writer.held.entry(first).or_default() += 1;
-                    return Held { projection: Arc::clone(self), first, counted: true };
-                }
-            }
-            if !self.insert(texts) {
-                return self.hold_overflow();
-            }
-        }
+        let mark = texts.mark(self.seed);
+        let mut writer = self.lock();
+        let Some(row) = self.find(mark, texts).or_else(|| self.insert_new(&mut writer, mark, texts)) else {
+            drop(writer);
+            return self.hold_overflow();
+        };
+        *writer.held.entry(row.first_cell()).or_default() += 1;
+        Held { projection: Arc::clone(self), first: row.first_cell(), counted: true }
     }
 
     /// The overflow series, for one more series than there may be.

@@ -13,17 +13,11 @@ fn loom_explicit_buckets_are_never_ahead() {
     builder.preemption_bound = Some(3);
     builder.check(|| {
         let unit = UnitOfMetric::new(None);
-        let sum = SumCells { offset: 2, unit };
+        let buckets = Buckets::new([1.0]).unwrap();
+        let mut histogram = HistogramCells::new(0, unit, Some(&buckets), Some(Exponential::default()));
+        // A small one.
         let table = table_at(5);
-        let histogram = HistogramCells {
-            offset: 0,
-            unit,
-            bounds: vec![1.0],
-            floats: Ladder::new([1.0].into_iter(), f64::INFINITY),
-            wholes: Ladder::new([1].into_iter(), i64::MAX),
-            sum,
-            exponential: Some(ExponentialCells { zero: 4, table, reset_age: Duration::MAX }),
-        };
+        histogram.exponential = Some(ExponentialCells { zero: 4, table, reset_age: Duration::MAX });
         let histogram = std::sync::Arc::new(histogram);
         let first = space().allocate(histogram.cells());
         // The page is there, so that the reader looks for cells and finds them.
