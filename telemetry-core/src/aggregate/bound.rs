@@ -82,8 +82,9 @@ enum Way {
     Closed(Closed),
     /// No code of users runs.
     General,
-    /// The same, but that samplers of exemplars do, when the event is counted.
-    Sampled,
+    /// The same, but that samplers of exemplars do, when the event is counted. How a series is found where all metrics have
+    /// their value and all tags are text, as above.
+    Sampled(Option<LookUp>),
     UserCode,
 }
 
@@ -137,7 +138,7 @@ impl Group {
         let way = if self.key.rule.is_some() || computes_tag || computes_value {
             Way::UserCode
         } else if !sampled.is_empty() {
-            Way::Sampled
+            Way::Sampled(look_up(positions.len()).filter(|_| is_whole))
         } else if is_whole {
             match Closed::new(&positions, metadata, &self.projection) {
                 Some(closed) => Way::Closed(closed),
@@ -173,7 +174,8 @@ impl BoundGroup {
                 None => self.handle_closed(closed, shard, event),
             },
             Way::General => self.handle_any::<false>(shard, event),
-            Way::Sampled => self.handle_any::<true>(shard, event),
+            Way::Sampled(Some(look_up)) => self.handle_sampled(*look_up, shard, event),
+            Way::Sampled(None) => self.handle_any::<true>(shard, event),
             Way::UserCode => self.handle_with_user_code(shard, event),
         }
     }
@@ -193,6 +195,24 @@ impl BoundGroup {
         match room.texts(&self.positions, event.tag_values()) {
             Some(texts) => self.record_texts::<SAMPLED>(shard, event, texts, &[]),
             None => self.handle_many(shard, event),
+        }
+    }
+
+    /// For tags that are text, and metrics with exemplars.
+    #[inline(never)]
+    fn handle_sampled(&self, look_up: LookUp, shard: &Shard, event: &Event<'_>) {
+        let section = shard.section.enter();
+        let Known::At(first) = look_up(&self.projection, &self.positions, event.tag_values()) else {
+            drop(section);
+            return self.handle_any::<true>(shard, event);
+        };
+        self.record(shard, event, first, &[]);
+        if let Some(now) = self.exemplars_due(event, &[], first) {
+            drop(section);
+            let mut room = Room::new();
+            if let Some(texts) = room.texts(&self.positions, event.tag_values()) {
+                self.draw_exemplars(shard, event, texts, &[], now, None);
+            }
         }
     }
 
@@ -324,8 +344,14 @@ impl BoundGroup {
         // The section is left when the cells are written.
         let (first, section) = self.projection.series(shard, texts);
         self.record(shard, event, first, computed);
-        if SAMPLED && !self.sampled.is_empty() {
-            self.take_exemplars(shard, event, texts, computed, first, section);
+        if SAMPLED
+            && !self.sampled.is_empty()
+            && let Some(now) = self.exemplars_due(event, computed, first)
+        {
+            // Without a section it is the overflow series.
+            let overflow = section.is_none().then_some(first);
+            drop(section);
+            self.draw_exemplars(shard, event, texts, computed, now, overflow);
         }
     }
 

@@ -5,7 +5,6 @@ use crate::cells::Shard;
 use crate::event::Event;
 use crate::exemplar::{Content, Drawn, Kept, Sampler};
 use crate::instrument::Quantity;
-use crate::reclaim::Entered;
 use crate::value::Number;
 
 use super::bound::BoundGroup;
@@ -41,44 +40,39 @@ impl Step {
 }
 
 impl BoundGroup {
-    /// Takes the exemplars that are due of a series that was just counted. `first` is its first cell; without a section
-    /// it is that of the overflow series.
+    fn offers<'a>(
+        &'a self,
+        event: &'a Event<'_>,
+        computed: &'a [Option<Number>],
+    ) -> impl Iterator<Item = Offer<'a>> + 'a {
+        let computed = |at: usize| computed.get(at).copied().flatten();
+        self.sampled.iter().filter_map(move |at| self.steps[*at].offer(event, computed(*at)))
+    }
+
+    /// The time, if any exemplar is due of a series that was just counted and whose cells begin at `first`.
     #[inline(never)]
-    pub(super) fn take_exemplars(
+    pub(super) fn exemplars_due(&self, event: &Event<'_>, computed: &[Option<Number>], first: u32) -> Option<u64> {
+        let now = self.group.clock.coarse_nanos();
+        let is_due = |offer: Offer<'_>| offer.kept.place.is_due(first, offer.slot, now);
+        self.offers(event, computed).any(is_due).then_some(now)
+    }
+
+    /// Takes the exemplars that are due. The caller is in no section; `overflow` is the first cell of the overflow series,
+    /// if that was counted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn draw_exemplars(
         &self,
         shard: &Shard,
         event: &Event<'_>,
         texts: &[&str],
         computed: &[Option<Number>],
-        first: u32,
-        section: Option<Entered<'_>>,
-    ) {
-        let now = self.group.clock.coarse_nanos();
-        let computed = |at: usize| computed.get(at).copied().flatten();
-        let offers = || self.sampled.iter().filter_map(|at| self.steps[*at].offer(event, computed(*at)));
-        let is_due = |offer: &Offer<'_>| offer.kept.place.is_due(first, offer.slot, now);
-        if !offers().any(|offer| is_due(&offer)) {
-            return;
-        }
-        let is_overflow = section.is_none();
-        drop(section);
-        self.draw_exemplars(shard, event, texts, now, is_overflow.then_some(first), &mut offers());
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn draw_exemplars<'a>(
-        &'a self,
-        shard: &Shard,
-        event: &Event<'_>,
-        texts: &[&str],
         now: u64,
         overflow: Option<u32>,
-        offers: &mut dyn Iterator<Item = Offer<'a>>,
     ) {
         // Most metrics of an event share their sampler, so it is asked once.
         let mut drawn: Option<(&Sampler, Drawn)> = None;
-        for Offer { kept, slot, value } in offers {
+        for Offer { kept, slot, value } in self.offers(event, computed) {
             let sampler = &kept.sampler;
             if drawn.as_ref().is_none_or(|(last, _)| !sampler.is(last)) {
                 drawn = Some((sampler, sampler.draw(Some(event))));
