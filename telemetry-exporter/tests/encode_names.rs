@@ -1,9 +1,16 @@
 //! From the names of definitions to those of an exposition.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use telemetry_core::Unit;
 use telemetry_core::family::{Family, Kind};
+use telemetry_core::scrape::{
+    Exemplars, HistogramSample, Labels, Sample, Series, SpiralSample, States, SummarySample, Total, Visit,
+};
+use telemetry_exporter::Format;
+use telemetry_exporter::encode::Options;
 use telemetry_exporter::name::{Escaping, NameCollision, Names, Naming, check_collisions, label};
 
 fn main_name(name: &str, kind: Kind, unit: Option<Unit>) -> String {
@@ -284,4 +291,80 @@ fn labels_that_become_one_are_refused() {
     let family = Family::new("x", Kind::LastValue).labels(["a.b", "c", "a_b"]);
     let message = check_collisions([&family]).unwrap_err().to_string();
     assert_eq!(message, "the labels \"a.b\" and \"a_b\" of \"x\" would both be exposed as \"a_b\": rename one of them");
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Counter,
+    Kind::Sum,
+    Kind::LastValue,
+    Kind::Distribution,
+    Kind::Summary,
+    Kind::Spiral,
+    Kind::Info,
+    Kind::StateSet,
+];
+
+/// The names of the samples of one family, and those in its metadata, as they stand in a body.
+fn exposed(family: &Family, format: Format, options: Options) -> Vec<String> {
+    let sample = match family.kind() {
+        Kind::Counter | Kind::Sum => Sample::Total(Total::U64(1)),
+        Kind::LastValue => Sample::Gauge(1.0),
+        Kind::Distribution => {
+            Sample::Histogram(HistogramSample { bounds: &[1.0], counts: &[1, 0], sum: 1.0, exponential: None })
+        }
+        Kind::Summary => Sample::Summary(SummarySample { count: 1, sum: 1.0, quantiles: &[(0.5, 1.0)] }),
+        Kind::Spiral => Sample::Spiral(SpiralSample { count: 1, one: 1 }),
+        Kind::Info => Sample::Info,
+        _ => Sample::States(States::from_pairs(&[("up", true)])),
+    };
+    let mut encoder = format.encoder(options.created(true));
+    let visitor: &mut dyn Visit = &mut encoder.as_mut();
+    visitor.family(family);
+    let created = Some(Duration::from_secs(1));
+    visitor.series(&Series { labels: Labels::from_pairs(&[]), created, sample, exemplars: Exemplars::default() });
+    encoder.finish();
+    let body = String::from_utf8(encoder.take()).unwrap();
+    let lines = body.lines().filter(|line| *line != "# EOF");
+    let names = lines.map(|line| {
+        let line = ["# TYPE ", "# UNIT "].iter().fold(line, |line, keyword| line.trim_start_matches(keyword));
+        let line = line.trim_start_matches('{').trim_start_matches('"');
+        line.split(['"', '{', ' ']).next().expect("a name").to_owned()
+    });
+    names.collect()
+}
+
+proptest! {
+    /// V4: whatever is accepted, no name stands under two families, in any text format and under any escaping; and what is
+    /// refused is refused for a name that two of them would have.
+    #[test]
+    fn what_is_accepted_stays_apart_under_each_escaping(
+        names in prop::collection::vec("a([._é]|[._]?(b|sum|bucket|count|total|created|info|dot|window60s|bytes)){0,2}", 2..4),
+        kinds in prop::collection::vec(prop::sample::select(KINDS.to_vec()), 4),
+        has_unit in any::<bool>(),
+        utf8 in any::<bool>(),
+    ) {
+        let unit = has_unit.then_some(Unit::Byte);
+        let families: Vec<Family> = names.iter().zip(kinds).map(|(name, kind)| {
+            // Facts and states have no unit.
+            let unit = unit.filter(|_| !matches!(kind, Kind::Info | Kind::StateSet));
+            Family::new(name.as_str(), kind).unit(unit).window(Duration::from_secs(60))
+        }).collect();
+        let is_accepted = Naming::default().utf8(utf8).check_collisions(&families).is_ok();
+        let mut meets = false;
+        for escaping in Escaping::ALL {
+            let options = Options::default().utf8_names(utf8).escaping(escaping);
+            // Of all formats together, since a scraper may ask for one and then for the other.
+            let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+            for format in [Format::Text1, Format::OpenMetrics] {
+                for (at, family) in families.iter().enumerate() {
+                    for name in exposed(family, format, options) {
+                        let owner = *owners.entry(name.clone()).or_insert(at);
+                        meets |= owner != at;
+                        prop_assert!(owner == at || !is_accepted, "{name} is of {:?} and {family:?}", families[owner]);
+                    }
+                }
+            }
+        }
+        prop_assert!(is_accepted || meets, "nothing meets of {families:?}");
+    }
 }

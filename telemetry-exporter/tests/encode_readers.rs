@@ -1,12 +1,15 @@
 //! Registries made at random, with texts that have broken expositions, come back from readers that others wrote.
 //!
 //! Each case is a registry and a way to write it. `prometheus_client` reads all bodies and finds the samples and the help
-//! texts that went in; `promtool` reads those of text 0.0.4. `TELEMETRY_CASES` says how many cases there are, 1,000
+//! texts that went in; `promtool` reads those of text 0.0.4, and `prost` the same registries as protobuf. `TELEMETRY_CASES` says how many cases there are, 1,000
 //! unless told; `ci/expositions` runs 100,000. `TELEMETRY_SEED` repeats a run: a failure names its seed.
 
 #![allow(clippy::print_stdout, reason = "a failure has to say how it is repeated")]
 
 mod expected_samples;
+#[cfg(feature = "openmetrics2")]
+mod openmetrics2_reader;
+mod protobuf_messages;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -286,6 +289,69 @@ fn bodies(case: &Case) -> Vec<Body> {
         .collect()
 }
 
+/// Has `prost` read the registry of a case: the names, labels, values and help texts are those of the text formats.
+fn check_with_prost(case: &Case) {
+    let (registry, options) = (case.registry(), case.options());
+    let mut encoder = Format::Protobuf.encoder(options);
+    registry.scrape().run(&mut WithoutOwn { visitor: &mut encoder.as_mut(), is_own: false });
+    encoder.finish();
+    assert_eq!(encoder.skipped(), 0, "{case:?}");
+    let read = protobuf_messages::families(&encoder.take());
+    let (mut samples, mut helps) = (Samples::new(), Vec::new());
+    let snapshot = registry.snapshot();
+    let families = snapshot.families().iter();
+    for family in families.filter(|family| !family.series.is_empty() && !is_own(&family.family)) {
+        expand(family, Format::Protobuf, options.naming(), &mut samples);
+        let exposed = if family.family.kind() == Kind::Spiral { 2 } else { 1 };
+        helps.extend(std::iter::repeat_n(family.family.help().to_owned(), exposed));
+    }
+    let mut read_helps: Vec<String> = read.iter().map(|family| family.help.clone().unwrap_or_default()).collect();
+    helps.sort();
+    read_helps.sort();
+    assert_eq!(read_helps, helps, "{case:?}");
+    let read = protobuf_messages::values(&read).into_iter().map(|(labels, value)| (labels, value.into()));
+    assert_eq!(read.collect::<Samples>(), samples, "{case:?}");
+}
+
+/// Reads the registry of a case as OpenMetrics 2.0, of which nobody else has a reader: what is in a composite value are the
+/// samples of the other formats.
+#[cfg(feature = "openmetrics2")]
+fn check_openmetrics_2(case: &Case) {
+    let (registry, options) = (case.registry(), case.options());
+    let mut encoder = Format::OpenMetrics2.encoder(options);
+    registry.scrape().run(&mut WithoutOwn { visitor: &mut encoder.as_mut(), is_own: false });
+    encoder.finish();
+    assert_eq!(encoder.skipped(), 0, "{case:?}");
+    let body = String::from_utf8(encoder.take()).unwrap();
+    let mut read = Samples::new();
+    for family in openmetrics2_reader::read(&body).families {
+        for sample in family.samples {
+            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
+                let name = [("__name__".to_owned(), format!("{}{suffix}", family.name))];
+                let more = more.map(|(name, value)| (name.to_owned(), expected_samples::threshold(value)));
+                let labels = sample.labels.clone().into_iter().chain(name).chain(more).collect();
+                assert!(read.insert(labels, value.into()).is_none(), "{body}");
+            };
+            if let openmetrics2_reader::Value::Number(value) = sample.value {
+                add("", None, value);
+                continue;
+            }
+            for (list, suffix, label) in [("bucket", "_bucket", "le"), ("quantile", "", "quantile")] {
+                for (threshold, value) in sample.list(list).iter().copied() {
+                    add(suffix, Some((label, threshold)), value.unwrap());
+                }
+            }
+            add("_sum", None, sample.number("sum"));
+            add("_count", None, sample.number("count"));
+        }
+    }
+    let (mut samples, snapshot) = (Samples::new(), registry.snapshot());
+    for family in snapshot.families().iter().filter(|family| !is_own(&family.family)) {
+        expand(family, Format::OpenMetrics2, options.naming(), &mut samples);
+    }
+    assert_eq!(read, samples, "{body}");
+}
+
 /// What `prometheus_client` reads: families, each with its type, its help, and its samples.
 type Read = Vec<(String, String, Vec<(String, BTreeMap<String, String>, String)>)>;
 
@@ -336,7 +402,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-/// V3, V4, V5: 1,000 registries, or as many as are asked for, are read as they are, in each text format.
+/// V3, V4, V5: 1,000 registries, or as many as are asked for, are read as they are, in each text format and in protobuf.
 #[test]
 fn registries_made_at_random_come_back_from_independent_readers() {
     let cases = usize::try_from(setting("TELEMETRY_CASES").unwrap_or(1_000)).unwrap();
@@ -356,7 +422,11 @@ fn registries_made_at_random_come_back_from_independent_readers() {
         left -= number;
         let mut made = Vec::new();
         for at in 0..number {
-            made.extend(bodies(&strategy.new_tree(&mut runner).unwrap().current().named_apart(at)));
+            let case = strategy.new_tree(&mut runner).unwrap().current().named_apart(at);
+            check_with_prost(&case);
+            #[cfg(feature = "openmetrics2")]
+            check_openmetrics_2(&case);
+            made.extend(bodies(&case));
         }
         check_with_prometheus_client(&made);
         check_with_promtool(&made);

@@ -9,17 +9,19 @@ mod prometheus_server;
 mod protobuf_messages;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use encode_fixture::HOSTILE;
 use prometheus_server::Prometheus;
-use protobuf_messages::{MetricFamily, families};
+use protobuf_messages::{families, values};
 use serde_json::Value;
 use telemetry_core::instrument::{Buckets, Exponential, Histogram};
 use telemetry_core::metric::{Metric, counter, distribution, last_value, spiral, sum, summary};
 use telemetry_core::snapshot::ValueSnapshot;
 use telemetry_core::{Dispatch, Registry, Unit, emit};
-use telemetry_exporter::{Exporter, Format, render_bytes};
+use telemetry_exporter::encode::Options;
+use telemetry_exporter::{Escaping, Exporter, Format};
 
 type Labels = BTreeMap<String, String>;
 
@@ -52,40 +54,6 @@ fn emit_everything(round: u32) {
             emit!("pb.request", { size, cost: 0.25, items: round + 1 }, { text });
         }
     }
-}
-
-/// The values of a body, as series that are no native histograms.
-fn values(families: &[MetricFamily]) -> BTreeMap<Labels, u64> {
-    let mut values = BTreeMap::new();
-    for family in families {
-        for metric in &family.metric {
-            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
-                let labels = metric.labels().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-                let more = more.map(|(name, value)| (name.to_owned(), format!("{value:?}")));
-                let name = [("__name__".to_owned(), format!("{}{suffix}", family.name()))];
-                assert!(values.insert(labels.chain(more).chain(name).collect(), exact(value)).is_none());
-            };
-            if let Some(counter) = &metric.counter {
-                add("", None, counter.value());
-            } else if let Some(gauge) = &metric.gauge {
-                add("", None, gauge.value());
-            } else if let Some(summary) = &metric.summary {
-                for at in &summary.quantile {
-                    add("", Some(("quantile", at.quantile())), at.value());
-                }
-                add("_sum", None, summary.sample_sum());
-                add("_count", None, float(summary.sample_count()));
-            } else if let Some(histogram) = metric.histogram.as_ref().filter(|histogram| !histogram.is_native()) {
-                for bucket in &histogram.bucket {
-                    add("_bucket", Some(("le", bucket.upper_bound())), float(bucket.cumulative_count()));
-                }
-                add("_bucket", Some(("le", f64::INFINITY)), float(histogram.sample_count()));
-                add("_sum", None, histogram.sample_sum());
-                add("_count", None, float(histogram.sample_count()));
-            }
-        }
-    }
-    values
 }
 
 /// All NaN are one.
@@ -132,12 +100,27 @@ fn assert_near(one: f64, other: f64) {
 /// V2, V3, V5: what Prometheus stored is what the process holds, bucket by bucket.
 #[test]
 fn prometheus_stores_native_histograms_as_they_are() {
-    let Some(mut program) = telemetry_testkit::peer::prometheus() else { return };
+    let Some(program) = telemetry_testkit::peer::prometheus() else { return };
+    // It takes an empty histogram without a zero bucket for a classic one, whatever is done.
+    check_stored(program, Options::default(), false);
+}
+
+/// V2, V3, V4, V5: so does one that reads UTF-8 names; it says that beside the other formats, and gets them in protobuf too.
+#[test]
+fn prometheus_3_stores_native_histograms_under_utf8_names() {
+    let Some(program) = telemetry_testkit::peer::prometheus_3() else { return };
+    check_stored(program, Options::default().utf8_names(true).escaping(Escaping::AllowUtf8), true);
+}
+
+/// Has `program` scrape a process whose names are those of `options`, and compares what it stored with what the process
+/// holds; `tells_empty` says whether it tells an empty native histogram from a classic one.
+fn check_stored(mut program: Command, options: Options, tells_empty: bool) {
     let (registry, dispatch) = (Registry::new(), Dispatch::new());
     let exporter = Exporter::builder()
         .registry(&registry)
         .dispatch(&dispatch)
         .metrics(definitions())
+        .options(options)
         .listen("127.0.0.1:0")
         .serve()
         .unwrap();
@@ -156,13 +139,16 @@ fn prometheus_stores_native_histograms_as_they_are() {
 
     let frozen = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     prometheus.wait_for_scrape_after("protobuf", frozen);
-    let families = families(&render_bytes(&registry, Format::Protobuf));
-    let expected = values(&families);
+    let mut encoder = Format::Protobuf.encoder(options);
+    registry.scrape().run(&mut encoder.as_mut());
+    encoder.finish();
+    let families = families(&encoder.take());
+    let expected: BTreeMap<_, _> =
+        values(&families).into_iter().map(|(labels, value)| (labels, exact(value))).collect();
     assert!(expected.len() > 100, "{} values", expected.len());
     let stored = prometheus.query("{job=\"protobuf\"}").into_iter();
     let stored: BTreeMap<_, _> = stored.filter_map(|(labels, value)| Some((own(labels)?, exact(value)))).collect();
-    // Prometheus 2.42 takes an empty histogram without a zero bucket for a classic one, whatever is done.
-    let is_never_seen = |labels: &Labels| labels["__name__"].starts_with("pb_never_seen");
+    let is_never_seen = |labels: &Labels| !tells_empty && labels["__name__"].starts_with("pb_never_seen");
     for (labels, value) in expected.iter().filter(|(labels, _)| !is_windowed(labels)) {
         assert_eq!(stored.get(labels), Some(value), "{labels:?}");
     }
@@ -174,7 +160,8 @@ fn prometheus_stores_native_histograms_as_they_are() {
     let mut seen = 0;
     for (labels, stored) in prometheus.histograms("{job=\"protobuf\"}") {
         let mut labels = own(labels).unwrap();
-        let name = labels.remove("__name__").unwrap().replace('_', ".");
+        let name = labels.remove("__name__").unwrap();
+        let name = if name.contains('.') { name } else { name.replace('_', ".") };
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
         let held = snapshot.sample(&name, &labels).unwrap_or_else(|| panic!("{name}{labels:?}"));
         let ValueSnapshot::Histogram { sum, exponential: Some(held), .. } = held else { panic!("{held:?}") };
@@ -182,7 +169,8 @@ fn prometheus_stores_native_histograms_as_they_are() {
             buckets(held.schema.into(), held.zero_threshold, held.zero_count, [&held.positive, &held.negative]);
         let count: u64 = expected.iter().map(|(.., count)| count).sum();
         assert_eq!((number(&stored["count"]), number(&stored["sum"])), (float(count), *sum), "{name}{labels:?}");
-        let read = stored["buckets"].as_array().unwrap();
+        // One that is empty is told without any.
+        let read = stored["buckets"].as_array().map_or(&[][..], Vec::as_slice);
         assert_eq!(read.len(), expected.len(), "{name}{labels:?}: {read:?}");
         for (read, (lower, upper, count)) in read.iter().zip(expected) {
             assert_near(number(&read[1]), lower);
@@ -191,7 +179,7 @@ fn prometheus_stores_native_histograms_as_they_are() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 4 * (HOSTILE.len() + 1) + 1);
+    assert_eq!(seen, 4 * (HOSTILE.len() + 1) + 1 + usize::from(tells_empty));
     // Every scrape was taken, from the first to the last.
     assert_eq!(prometheus.query("min_over_time(up{job=\"protobuf\"}[1h])")[0].1, 1.0);
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use secure::Folder;
-use serve_client::{CHUNK, letters, opens, text};
-use telemetry_exporter::serve::{Access, Address, ServeError, Server, UnixSocket, UnixSocketError};
+use serve_client::{CHUNK, chunks, letters, opens, text};
+use telemetry_exporter::serve::{Access, Address, ServeError, Server, Step, UnixSocket, UnixSocketError};
 
 fn serve(address: impl Into<Address>) -> Result<Server, ServeError> {
     Server::bind(
@@ -52,6 +52,28 @@ fn a_socket_is_scraped_and_its_file_is_gone_afterwards() {
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing lies beside it");
     server.shutdown(Duration::from_secs(5)).unwrap();
     assert!(!path.exists());
+}
+
+/// A socket has no reset, so the missing end is all that tells.
+#[test]
+fn a_body_that_fails_has_no_end() {
+    let folder = Folder::new();
+    let path = folder.path("m.sock");
+    let fails = opens(|_| {
+        let mut is_first = true;
+        Ok(chunks(move |buffer| {
+            buffer.resize(CHUNK, b'a');
+            if std::mem::take(&mut is_first) { Ok(Step::More) } else { Err("the store is on fire".into()) }
+        }))
+    });
+    let _server = Server::bind(format!("unix:{}", path.display()), fails).unwrap();
+    let mut stream = UnixStream::connect(&path).expect("a listener");
+    stream.set_read_timeout(Some(serve_client::LONG)).expect("a timeout");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").expect("a server that reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200") && response.len() > CHUNK, "{} bytes", response.len());
+    assert!(!response.ends_with("0\r\n\r\n"), "it looks whole");
 }
 
 #[test]

@@ -4,15 +4,17 @@
 //!
 //! ```text
 //! # TYPE job_seconds histogram
-//! job_seconds{queue="mail"} {count:3,sum:1.5,bucket:[0.5:2,1.0:3,+Inf:3]} st@1700000000.25
+//! job_seconds{queue="mail"} {count:3,sum:1.5,bucket:[0.5:2,1.0:3,+Inf:3]} st@1700000000.25 # {job="7"} 0.75 1700000003.5
 //! ```
 //!
-//! Metadata have the name of the samples, and the time when a series came to be stands behind its value.
+//! Metadata have the name of the samples, and the time when a series came to be stands behind its value. Behind that are its
+//! exemplars: of a histogram as many as there are, since they belong to the line and not to a bucket.
 
 use std::time::Duration;
 
-use telemetry_core::scrape::{HistogramSample, SummarySample};
+use telemetry_core::scrape::{Exemplars, ExponentialSample, HistogramSample, SummarySample};
 
+use super::exemplar::push_exemplar;
 use super::openmetrics::{push_metadata, push_time};
 use super::text::{Dialect, Metadata};
 use crate::number::{push_canonical, push_count};
@@ -25,8 +27,7 @@ impl Dialect for OpenMetrics2 {
     const END: &'static [u8] = b"# EOF\n";
     const HAS_CREATED: bool = false;
     const HAS_STATES: bool = true;
-    // No reader of the draft takes them yet that they could be tried with.
-    const HAS_EXEMPLARS: bool = false;
+    const HAS_EXEMPLARS: bool = true;
     const IS_COMPOSITE: bool = true;
     const TOTALS_ARE_CHECKED: bool = true;
 
@@ -47,10 +48,17 @@ impl Dialect for OpenMetrics2 {
     }
 }
 
-/// Appends the value of a histogram: exponential buckets before explicit ones, and these when there are no others.
-pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>) {
-    push_totals(out, histogram.count(), histogram.sum);
-    if let Some(exponential) = &histogram.exponential {
+/// Appends the value of a histogram: exponential buckets before explicit ones, and these when there are no others; false if
+/// its exponential buckets are none.
+pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>) -> bool {
+    let HistogramSample { bounds, counts, sum, exponential } = histogram;
+    // As in protobuf, the count is what the exponential buckets add up to; explicit ones are not ahead of it.
+    let count = exponential.as_ref().map_or_else(|| histogram.count(), ExponentialSample::count);
+    push_totals(out, count, *sum);
+    if let Some(exponential) = exponential {
+        if !is_native(exponential) {
+            return false;
+        }
         out.extend_from_slice(b",schema:");
         push_integer(out, exponential.schema.into());
         out.extend_from_slice(b",zero_threshold:");
@@ -60,25 +68,45 @@ pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &HistogramSample<'_>)
         push_side(out, "negative", exponential.negative);
         push_side(out, "positive", exponential.positive);
     }
-    if histogram.exponential.is_none() || !histogram.bounds.is_empty() {
-        let mut count = 0_u64;
-        let thresholds = histogram.bounds.iter().chain([&f64::INFINITY]);
+    if exponential.is_none() || !bounds.is_empty() {
+        let mut below = 0_u64;
         out.extend_from_slice(b",bucket:");
-        push_list(out, thresholds.zip(histogram.counts), |out, (threshold, in_bucket)| {
-            count = count.saturating_add(*in_bucket);
-            push_canonical(out, *threshold);
+        push_list(out, bounds.iter().zip(*counts).map(Some).chain([None]), |out, bucket| {
+            let (threshold, up_to) = bucket.map_or((f64::INFINITY, count), |(threshold, in_bucket)| {
+                below = below.saturating_add(*in_bucket);
+                (*threshold, below.min(count))
+            });
+            push_canonical(out, threshold);
             out.push(b':');
-            push_count(out, count);
+            push_count(out, up_to);
         });
     }
     out.push(b'}');
+    true
 }
 
-/// Appends the value of a summary.
+/// Whether exponential buckets are such that a reader takes them.
+fn is_native(sample: &ExponentialSample<'_>) -> bool {
+    let is_threshold = sample.zero_threshold.is_finite() && sample.zero_threshold >= 0.0;
+    let are_ascending = [sample.negative, sample.positive].iter().all(|side| side.is_sorted_by(|(a, _), (b, _)| a < b));
+    is_threshold && are_ascending && (-4..=8).contains(&sample.schema)
+}
+
+/// Appends the exemplars of a histogram: all of them, but for those that break a rule.
+#[cold]
+pub(super) fn push_exemplars(out: &mut Vec<u8>, exemplars: &Exemplars<'_>) {
+    for exemplar in exemplars.iter() {
+        push_exemplar(out, Some(exemplar));
+    }
+}
+
+/// Appends the value of a summary, without the quantiles that are none.
 pub(super) fn push_summary(out: &mut Vec<u8>, summary: &SummarySample<'_>) {
     push_totals(out, summary.count, summary.sum);
     out.extend_from_slice(b",quantile:");
-    let quantiles = summary.quantiles.iter().filter(|(quantile, _)| (0.0..=1.0).contains(quantile));
+    let is_allowed =
+        |(quantile, value): &&(f64, f64)| (0.0..=1.0).contains(quantile) && (*value >= 0.0 || value.is_nan());
+    let quantiles = summary.quantiles.iter().filter(is_allowed);
     push_list(out, quantiles, |out, (quantile, value)| {
         push_canonical(out, *quantile);
         out.push(b':');

@@ -17,6 +17,9 @@ use serde_json::Value;
 use telemetry_testkit::client::{LONG, free_address, get};
 use telemetry_testkit::process::Running;
 
+/// Samples of one series, the oldest first: when in milliseconds, and the value.
+pub(crate) type History = Vec<(u64, f64)>;
+
 /// How often it scrapes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -78,6 +81,24 @@ impl Prometheus {
             let labels = series["metric"].as_object().unwrap().iter();
             let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
             (labels, series[kind][1].clone())
+        });
+        series.collect()
+    }
+
+    /// All samples of the last hour of each series that a query selects; the value of a native histogram is its count.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Milliseconds since 1970.
+    pub(crate) fn history(&self, query: &str) -> Vec<(BTreeMap<String, String>, History)> {
+        let data = self.ask(&format!("/api/v1/query?query={}", encoded(&format!("{query}[1h]"))));
+        let sample = |sample: &Value| {
+            let value = sample[1].get("count").unwrap_or(&sample[1]);
+            let millis = (sample[0].as_f64().unwrap() * 1e3).round() as u64;
+            (millis, value.as_str().unwrap().parse().unwrap())
+        };
+        let series = data["result"].as_array().unwrap().iter().map(|series| {
+            let labels = series["metric"].as_object().unwrap().iter();
+            let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+            let kind = if series.get("histograms").is_some() { "histograms" } else { "values" };
+            (labels, series[kind].as_array().unwrap().iter().map(sample).collect())
         });
         series.collect()
     }

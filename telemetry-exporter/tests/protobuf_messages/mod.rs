@@ -179,6 +179,46 @@ pub(crate) fn families(body: &[u8]) -> Vec<MetricFamily> {
     families
 }
 
+/// The samples of a body as the text formats would have them, native histograms left out: names, labels and values.
+pub(crate) fn values(families: &[MetricFamily]) -> BTreeMap<BTreeMap<String, String>, f64> {
+    let mut values = BTreeMap::new();
+    for family in families {
+        for metric in &family.metric {
+            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
+                let labels = metric.labels().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let more = more.map(|(name, value)| (name.to_owned(), format!("{value:?}")));
+                let name = [("__name__".to_owned(), format!("{}{suffix}", family.name()))];
+                let labels = labels.chain(more).chain(name).collect();
+                assert!(values.insert(labels, value).is_none(), "a sample is there twice");
+            };
+            if let Some(counter) = &metric.counter {
+                add("", None, counter.value());
+            } else if let Some(gauge) = &metric.gauge {
+                add("", None, gauge.value());
+            } else if let Some(summary) = &metric.summary {
+                for at in &summary.quantile {
+                    add("", Some(("quantile", at.quantile())), at.value());
+                }
+                add("_sum", None, summary.sample_sum());
+                add("_count", None, float(summary.sample_count()));
+            } else if let Some(histogram) = metric.histogram.as_ref().filter(|histogram| !histogram.is_native()) {
+                for bucket in histogram.bucket.iter().filter(|bucket| bucket.upper_bound() < f64::INFINITY) {
+                    add("_bucket", Some(("le", bucket.upper_bound())), float(bucket.cumulative_count()));
+                }
+                add("_bucket", Some(("le", f64::INFINITY)), float(histogram.sample_count()));
+                add("_sum", None, histogram.sample_sum());
+                add("_count", None, float(histogram.sample_count()));
+            }
+        }
+    }
+    values
+}
+
+#[allow(clippy::cast_precision_loss)] // Readers have floats.
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
 impl Metric {
     /// The labels, which stand in the order of their names.
     pub(crate) fn labels(&self) -> BTreeMap<&str, &str> {

@@ -214,8 +214,13 @@ impl Exposed {
         #[cfg(feature = "openmetrics2")]
         if D::IS_COMPOSITE {
             self.samples.main.push_start(out, labels);
-            composite::push_histogram(out, histogram);
+            if !composite::push_histogram(out, histogram) {
+                return false;
+            }
             D::push_start_time(out, series.created);
+            if !series.exemplars.is_empty() {
+                composite::push_exemplars(out, &series.exemplars);
+            }
             out.push(b'\n');
             return true;
         }
@@ -259,6 +264,10 @@ impl Exposed {
         let Scratch { labels, prefix, thresholds } = scratch;
         #[cfg(feature = "openmetrics2")]
         if D::IS_COMPOSITE {
+            // The line can't do without its sum.
+            if !is_total(summary.sum) {
+                return false;
+            }
             self.samples.main.push_start(out, labels);
             composite::push_summary(out, summary);
             D::push_start_time(out, series.created);
