@@ -14,44 +14,9 @@ pub(crate) use loom::{
 pub(crate) use std::{
     hint,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
-    sync::{Condvar, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
-
-#[cfg(not(any(loom, tsan)))]
-pub(crate) use std::sync::Mutex;
-
-/// `std`'s mutex, locked within this crate: who waits in `std`, which is compiled without the sanitizer, takes a lock that
-/// the sanitizer does not see being taken.
-#[cfg(tsan)]
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
-
-#[cfg(tsan)]
-#[allow(dead_code)] // The interface is `std`'s, whatever of it is in use.
-impl<T> Mutex<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> std::sync::LockResult<MutexGuard<'_, T>> {
-        loop {
-            match self.0.try_lock() {
-                Ok(guard) => return Ok(guard),
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => return Err(poisoned),
-                Err(std::sync::TryLockError::WouldBlock) => thread::yield_now(),
-            }
-        }
-    }
-
-    pub(crate) fn try_lock(&self) -> std::sync::TryLockResult<MutexGuard<'_, T>> {
-        self.0.try_lock()
-    }
-
-    pub(crate) fn get_mut(&mut self) -> std::sync::LockResult<&mut T> {
-        self.0.get_mut()
-    }
-}
 
 /// `std`'s cell with the interface of loom's, which sees every access because it lies within a closure.
 #[cfg(not(loom))]
