@@ -178,6 +178,13 @@ impl<'a, const TAGS: usize, X: Extras> Span<'a, TAGS, X> {
 /// The body of a span that is the rest of a block; see [`Span::enter`].
 ///
 /// What the stop carries is set through it: `entered.rows.set(12)`.
+///
+/// It stays on the thread that entered:
+///
+/// ```compile_fail,E0277
+/// let entered = telemetry_core::span!("shop.call").enter();
+/// std::thread::spawn(move || drop(entered));
+/// ```
 pub struct Entered<'a, const TAGS: usize, X: Extras = ()> {
     state: State<'a, TAGS, X>,
     failed: bool,
