@@ -143,13 +143,13 @@ pub(crate) struct HistogramCells {
 #[derive(Clone, Debug)]
 pub(crate) struct Quick {
     offset: u32,
-    sum: u32,
+    sum: SumCells,
     // False where there are exponential buckets.
     takes_durations: bool,
     takes_floats: bool,
-    floats: Ladder<f64>,
-    /// For each bound the largest whole quantity within it.
-    wholes: Ladder<i64>,
+    takes_wholes: bool,
+    floats: Ladder,
+    wholes: WholeLadder,
 }
 
 impl Quick {
@@ -159,18 +159,33 @@ impl Quick {
         match number {
             Number::F64(x) if self.takes_floats && x.is_finite() => {
                 cells.add(self.offset + self.floats.below(x), 1);
-                cells.add_float(self.sum + 1, x);
-                true
+                self.sum.add_any(cells, Quantity::Float(x));
             }
             Number::Duration(duration) if self.takes_durations => match small_nanos(duration) {
-                Some(nanos) => {
-                    cells.add(self.offset + self.wholes.below(nanos), 1);
-                    cells.add(self.sum, nanos as u64);
-                    true
-                }
-                None => false,
+                Some(nanos) => self.record_whole(cells, nanos),
+                None => return false,
             },
-            _ => false,
+            Number::U64(n) if self.takes_wholes => match i64::try_from(n) {
+                Ok(n) => self.record_whole(cells, n),
+                Err(_) => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn record_whole(&self, cells: RowCells<'_>, n: i64) {
+        cells.add(self.offset + self.wholes.below(n), 1);
+        self.sum.add_any(cells, Quantity::Whole(n));
+    }
+
+    /// The number of a value's explicit bucket.
+    #[inline(always)]
+    fn bucket(&self, value: Quantity) -> u32 {
+        match value {
+            Quantity::Whole(n) => self.wholes.below(n),
+            Quantity::Float(x) => self.floats.below(x),
         }
     }
 }
@@ -213,11 +228,12 @@ impl HistogramCells {
         let exponential = exponential.map(|settings| ExponentialCells::new(zero, settings));
         let quick = Quick {
             offset,
-            sum: sum.offset,
+            sum,
             takes_durations: false,
             takes_floats: false,
-            floats: Ladder::new(bounds.iter().copied(), f64::INFINITY),
-            wholes: Ladder::new(bounds.iter().map(|bound| unit.whole_at_most(*bound)), i64::MAX),
+            takes_wholes: false,
+            floats: Ladder::new(bounds.iter().copied()),
+            wholes: WholeLadder::new(bounds.iter().map(|bound| unit.whole_at_most(*bound)).collect()),
         };
         let mut histogram = Self { offset, unit, bounds, quick, sum, exponential };
         histogram.quick = histogram.quick_from(&Scale::of(unit));
@@ -236,6 +252,7 @@ impl HistogramCells {
         Quick {
             takes_durations: takes_any && scale.keeps_durations(),
             takes_floats: takes_any && scale.keeps_floats(),
+            takes_wholes: takes_any && scale.keeps_wholes(),
             ..self.quick.clone()
         }
     }
@@ -287,10 +304,10 @@ impl HistogramCells {
 
     /// The bucket's own among explicit buckets; among exponential ones values of different size have different slots.
     pub(crate) fn exemplar_slot(&self, value: Quantity) -> u32 {
-        match value {
-            Quantity::Whole(n) if self.has_explicit() => self.quick.wholes.below(n),
-            Quantity::Float(x) if self.has_explicit() => self.quick.floats.below(x),
-            _ => (value.to_f64(self.unit).to_bits() >> 52) as u32 % SLOTS_OF_EXPONENTIAL,
+        if self.has_explicit() {
+            self.quick.bucket(value)
+        } else {
+            (value.to_f64(self.unit).to_bits() >> 52) as u32 % SLOTS_OF_EXPONENTIAL
         }
     }
 
@@ -316,11 +333,7 @@ impl HistogramCells {
             }
         }
         if self.has_explicit() {
-            let bucket = match value {
-                Quantity::Whole(n) => self.quick.wholes.below(n),
-                Quantity::Float(x) => self.quick.floats.below(x),
-            };
-            cells.add(self.offset + bucket, n);
+            cells.add(self.offset + self.quick.bucket(value), n);
         }
     }
 
@@ -353,32 +366,70 @@ impl HistogramCells {
 
 /// Bounds in steps of four, the last filled up with what no value lies beyond, so that there is always one to end on.
 ///
-/// A value is compared with the top of each step, then with the rest of one step: six comparisons for eleven bounds, none
-/// of which is a branch that could be predicted wrongly.
+/// A value is compared with all bounds, or, where they are many, with those of one step: two at a time in one instruction of
+/// the least that a processor has, and without a branch that could be predicted wrongly.
 #[derive(Clone, Debug)]
-struct Ladder<T> {
-    steps: Vec<[T; 4]>,
+struct Ladder {
+    steps: Vec<[f64; 4]>,
 }
 
-impl<T: PartialOrd + Copy> Ladder<T> {
-    fn new(bounds: impl Iterator<Item = T>, top: T) -> Self {
-        let mut bounds: Vec<T> = bounds.collect();
-        bounds.resize((bounds.len() + 1).next_multiple_of(4), top);
+impl Ladder {
+    /// Beyond so many steps, a search takes fewer comparisons.
+    const MOST_STEPS: usize = 6;
+
+    fn new(bounds: impl Iterator<Item = f64>) -> Self {
+        let mut bounds: Vec<f64> = bounds.collect();
+        bounds.resize((bounds.len() + 1).next_multiple_of(4), f64::INFINITY);
         Self { steps: bounds.as_chunks().0.to_vec() }
     }
 
     /// How many bounds lie below the value.
     #[inline]
-    fn below(&self, value: T) -> u32 {
-        let beyond = |bound: &T| u32::from(value > *bound);
-        // Beyond some number of steps, a search takes fewer comparisons.
-        let step = if self.steps.len() <= 8 {
-            self.steps.iter().map(|[.., top]| beyond(top)).sum()
-        } else {
-            self.steps.partition_point(|[.., top]| value > *top) as u32
-        };
-        let [a, b, c, _] = &self.steps[step as usize];
-        4 * step + beyond(a) + beyond(b) + beyond(c)
+    fn below(&self, value: f64) -> u32 {
+        if self.steps.len() <= Self::MOST_STEPS {
+            return Self::below_of(&self.steps, value);
+        }
+        let step = self.steps.partition_point(|[.., top]| value > *top);
+        4 * step as u32 + Self::below_of(&self.steps[step..=step], value)
+    }
+
+    #[inline(always)]
+    fn below_of(steps: &[[f64; 4]], value: f64) -> u32 {
+        let mut below = [0_u64; 4];
+        for step in steps {
+            for (below, bound) in below.iter_mut().zip(step) {
+                *below += u64::from(value > *bound);
+            }
+        }
+        below.iter().sum::<u64>() as u32
+    }
+}
+
+/// The same for whole quantities: for each bound the largest that is within it.
+#[derive(Clone, Debug)]
+struct WholeLadder {
+    /// For those that floats hold exactly; a bound beyond them is beyond them as a float, too.
+    near: Ladder,
+    bounds: Vec<i64>,
+}
+
+impl WholeLadder {
+    /// Below it floats hold every whole number.
+    const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+    fn new(bounds: Vec<i64>) -> Self {
+        Self { near: Ladder::new(bounds.iter().map(|bound| *bound as f64)), bounds }
+    }
+
+    #[inline]
+    fn below(&self, value: i64) -> u32 {
+        if value.unsigned_abs() < Self::EXACT { self.near.below(value as f64) } else { self.below_far(value) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn below_far(&self, value: i64) -> u32 {
+        self.bounds.partition_point(|bound| value > *bound) as u32
     }
 }
 
@@ -403,8 +454,8 @@ mod tests {
     #[test]
     fn a_bound_is_inclusive() {
         for count in (1..=40_i64).chain([100, 500]) {
-            let ladder = Ladder::new(1..=count, i64::MAX);
-            let floats = Ladder::new((1..=count).map(|bound| bound as f64), f64::INFINITY);
+            let ladder = WholeLadder::new((1..=count).collect());
+            let floats = Ladder::new((1..=count).map(|bound| bound as f64));
             for value in 0..=count + 1 {
                 let expected = (value - 1).clamp(0, count) as u32;
                 assert_eq!(ladder.below(value), expected, "{value} of {count}");

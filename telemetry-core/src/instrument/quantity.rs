@@ -128,6 +128,11 @@ impl Scale {
         self.float == Conversion::IDENTITY
     }
 
+    /// Whether whole numbers are taken as they are.
+    pub(crate) const fn keeps_wholes(&self) -> bool {
+        self.whole == 1
+    }
+
     /// Converts; `None` if the number is not finite.
     // Inlined with what is measured most, since its result stalls a reader that finds it in memory, written in parts.
     #[inline(always)]

@@ -6,7 +6,7 @@ use crate::scrape::Total;
 use super::{Quantity, UnitOfMetric};
 
 /// The whole part wraps after 2^64 of the smallest unit, 584 years in nanoseconds: to Prometheus that is a reset.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SumCells {
     pub(crate) offset: u32,
     pub(crate) unit: UnitOfMetric,
