@@ -6,6 +6,7 @@
 
 mod bound;
 mod closed;
+mod direct;
 mod exemplar;
 mod room;
 mod step;
@@ -141,8 +142,8 @@ impl Aggregator {
 impl Handler for Aggregator {
     fn bind(self: Arc<Self>, metadata: &'static Metadata) -> Option<Arc<dyn Bound>> {
         let groups = self.0.groups.iter().filter(|group| group.event() == metadata.name());
-        let bound: Box<[BoundGroup]> = groups.map(|group| group.bind(metadata)).collect();
-        (!bound.is_empty()).then(|| Arc::new(BoundAggregator::new(bound)) as Arc<dyn Bound>)
+        let bound: Vec<BoundGroup> = groups.map(|group| group.bind(metadata)).collect();
+        BoundAggregator::bind(bound)
     }
 }
 

@@ -10,7 +10,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dispatch::{self, context, registry::Site};
-use crate::event::{Metadata, SpanContext};
+use crate::event::{Event, Metadata, SpanContext};
 use crate::value::{Number, Value};
 
 /// The states of a callsite's word.
@@ -41,7 +41,7 @@ pub(crate) mod word {
         if wanted { position } else { position | UNWANTED }
     }
 
-    /// The position of a callsite whose word is not `NEW`.
+    /// The position of a callsite; one beyond all if the word is `NEW`.
     #[inline(always)]
     pub(crate) const fn index(word: u32) -> usize {
         (word & !UNWANTED).wrapping_sub(1) as usize
@@ -88,7 +88,7 @@ impl Callsite {
     /// may then find no value, or panic.
     #[inline]
     pub fn emit(&'static self, measurements: &[Option<Number>], tags: &[Value<'_>]) {
-        context::emit(self, None, measurements, tags);
+        context::emit(self, &mut Event::of_macro(self.metadata, measurements, tags, None));
     }
 
     /// Delivers an event that belongs to `span`.
@@ -97,7 +97,7 @@ impl Callsite {
     /// may then find no value, or panic.
     #[inline]
     pub fn emit_in(&'static self, span: SpanContext, measurements: &[Option<Number>], tags: &[Value<'_>]) {
-        context::emit(self, Some(span), measurements, tags);
+        context::emit(self, &mut Event::of_macro(self.metadata, measurements, tags, Some(span)));
     }
 
     #[inline(always)]
@@ -108,8 +108,18 @@ impl Callsite {
         self.word.load(Ordering::Relaxed)
     }
 
-    /// The callsite's position, once it was planned.
+    /// The callsite's position if it was planned; else one beyond all.
     #[inline(always)]
+    pub(crate) fn likely_index(&'static self) -> usize {
+        word::index(self.word())
+    }
+
+    /// Whether nobody has planned the callsite yet.
+    pub(crate) fn is_new(&'static self) -> bool {
+        self.word() == word::NEW
+    }
+
+    /// The callsite's position, once it was planned.
     pub(crate) fn index(&'static self) -> Option<usize> {
         let mut word = self.word();
         if word == word::NEW {

@@ -47,7 +47,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Mutex, MutexGuard, Ordering, thread};
 pub(crate) use reader::{Baseline, Reader};
 #[cfg(all(test, loom))]
 use shard::FIRST_PAGE;
-pub(crate) use shard::{Address, RowCells, Shard};
+pub(crate) use shard::{Address, OwnShard, RowCells, Shard};
 use shard::{PAGES, first_of_page, page_size};
 
 /// The most shards, shared ones included.

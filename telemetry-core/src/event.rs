@@ -201,6 +201,12 @@ impl<'a> Event<'a> {
         Self { metadata, measurements, tags, span }
     }
 
+    /// Makes it belong to this span, unless it belongs to one.
+    #[inline]
+    pub(crate) fn belong_to(&mut self, current: Option<SpanContext>) {
+        self.span = self.span.or(current);
+    }
+
     /// The name of the event.
     #[inline]
     #[must_use]

@@ -38,24 +38,41 @@ const FIRST_SLOTS: usize = if cfg!(loom) { 2 } else { 8 };
 const SPARSE_SLOTS: usize = if cfg!(loom) { 0 } else { 1024 };
 /// How many rows one table may hold before the index is split.
 const SPLIT: usize = if cfg!(loom) { 2 } else { 4096 };
-/// How many tables there are after the split.
+/// The logarithm of how many tables there are after the split.
 const TABLES_BITS: u32 = if cfg!(loom) { 1 } else { 8 };
+const TABLES: usize = 1 << TABLES_BITS;
 
 /// See the head of this module.
+///
+/// What readers go through holds nothing but what they need: from here it is one load to a slot, or two after the split.
 #[derive(Debug)]
 pub(crate) struct Index {
+    // Where the groups of the only table are, see `Table::place`; or, with `SPLIT_MARK` added to it, the `Ways` of the root.
+    entry: AtomicPtr<Group>,
+    // Only the writer uses it.
     // Invariant: a root that came from a box and is freed by `Retired` or by `drop`, once.
     root: AtomicPtr<Root>,
 }
 
+/// What only the writer uses.
 #[derive(Debug)]
 struct Root {
-    // How far `hash >> 1` is shifted to give the table's number.
-    // Invariant: there are two to the power of `63 - shift` tables.
-    shift: u32,
     // Invariant: each points to a table that came from a box and is freed by `Retired` or by `drop`, once.
     tables: Box<[AtomicPtr<Table>]>,
+    // Only where there are `TABLES`.
+    ways: Option<Box<Ways>>,
 }
+
+/// Where the groups of each table are.
+#[derive(Debug)]
+#[repr(align(32))]
+struct Ways([AtomicPtr<Group>; TABLES]);
+
+/// The bits of an address that are free, since groups and ways are aligned.
+const FREE_BITS: usize = align_of::<Group>() - 1;
+/// In these bits: that the index is split. No table has so many groups that it would stand for their number.
+const SPLIT_MARK: usize = FREE_BITS;
+const _: () = assert!(align_of::<Group>() == 32 && align_of::<Ways>() >= 32);
 
 #[derive(Debug)]
 struct Table {
@@ -131,16 +148,10 @@ impl Table {
         Box::into_raw(Box::new(self))
     }
 
-    #[inline(always)]
-    fn home(&self, hash: u64) -> usize {
-        hash as usize & (self.groups.len() - 1)
-    }
-
-    /// The groups in which a row may be, the likeliest first.
-    #[inline]
-    fn way(&self, hash: u64) -> impl Iterator<Item = &Group> {
-        let home = self.home(hash);
-        (0..self.groups.len()).map(move |step| &self.groups[(home + step) & (self.groups.len() - 1)])
+    /// Where its groups are, and in the free bits the logarithm of how many.
+    fn place(&self) -> *mut Group {
+        let first = self.groups.as_ptr().cast_mut();
+        first.map_addr(|address| address | self.groups.len().trailing_zeros() as usize)
     }
 
     fn size(&self) -> usize {
@@ -165,8 +176,10 @@ impl Table {
     fn insert(&self, hash: u64, address: u64) {
         // Relaxed, thrice: only the writer stores, and only it uses the number.
         let is_empty = |slot: &&AtomicU64| slot.load(Ordering::Relaxed) == EMPTY;
-        let slot =
-            self.way(hash).flat_map(|group| &group.0).find(is_empty).expect("the caller has seen that there is room");
+        let slot = way(&self.groups, hash)
+            .flat_map(|group| &group.0)
+            .find(is_empty)
+            .expect("the caller has seen that there is room");
         self.used.store(self.used() as u64 + 1, Ordering::Relaxed);
         // Release: pairs with the acquire in `likely` and `search`; the row is complete by now, and without this a reader
         // could find it half written.
@@ -183,24 +196,75 @@ impl Table {
 }
 
 #[inline(always)]
+fn home(groups: &[Group], hash: u64) -> usize {
+    hash as usize & (groups.len() - 1)
+}
+
+/// The groups in which a row may be, the likeliest first.
+#[inline]
+fn way(groups: &[Group], hash: u64) -> impl Iterator<Item = &Group> {
+    let home = home(groups, hash);
+    (0..groups.len()).map(move |step| &groups[(home + step) & (groups.len() - 1)])
+}
+
+#[inline(always)]
 const fn pack(hash: u64, address: u64) -> u64 {
     hash << TAG_SHIFT | address >> ALIGNMENT_BITS
 }
 
 impl Index {
     pub(crate) fn new() -> Self {
-        let root = Root { shift: 63, tables: Box::new([AtomicPtr::new(Table::for_rows(0, true).boxed())]) };
-        Self { root: AtomicPtr::new(Box::into_raw(Box::new(root))) }
+        let index = Self { entry: AtomicPtr::new(ptr::null_mut()), root: AtomicPtr::new(ptr::null_mut()) };
+        index.publish(Root::new(vec![Table::for_rows(0, true)]));
+        index
     }
 
+    /// Makes a root the one in use.
+    fn publish(&self, root: Root) -> &Root {
+        let root = Box::into_raw(Box::new(root));
+        // Relaxed: only the writer uses it.
+        self.root.store(root, Ordering::Relaxed);
+        // SAFETY: it is that of this index from now on, which frees it when no reference is left.
+        let root = unsafe { &*root };
+        self.publish_entry(root);
+        root
+    }
+
+    fn publish_entry(&self, root: &Root) {
+        let entry = match &root.ways {
+            Some(ways) => ptr::from_ref(&**ways).cast_mut().cast::<Group>().map_addr(|address| address | SPLIT_MARK),
+            None => root.table(0).place(),
+        };
+        // Release: pairs with the acquire in `groups`.
+        self.entry.store(entry, Ordering::Release);
+    }
+
+    /// The groups of the table that has this hash.
+    ///
+    /// The caller is in a section, or is the writer.
     #[inline(always)]
-    fn table(&self, hash: u64) -> &Table {
-        // Acquire: pairs with the release in `split`, so that the root's tables are seen.
-        // SAFETY: by the invariant of `root`; the caller's section keeps it from being freed, or it is the writer.
-        let root = unsafe { &*self.root.load(Ordering::Acquire) };
-        // Acquire: pairs with the release in `grow`, so that the slots moved into the table are seen.
-        // SAFETY: by the invariant of `tables`, and as above.
-        unsafe { &*root.table(hash).load(Ordering::Acquire) }
+    fn groups(&self, hash: u64) -> &[Group] {
+        // Acquire: pairs with the release in `publish_entry`, so that the slots moved into the table are seen, or the ways.
+        let entry = self.entry.load(Ordering::Acquire);
+        let place = if entry.addr() & FREE_BITS == SPLIT_MARK {
+            let ways = entry.map_addr(|address| address & !FREE_BITS).cast::<Ways>();
+            // SAFETY: `publish_entry` has marked the root's ways so; the caller's section keeps the root from being freed, or
+            // it is the writer.
+            let ways = unsafe { &*ways };
+            // Acquire: pairs with the release in `Root::set`, so that the slots moved into the table are seen.
+            ways.0[number(hash)].load(Ordering::Acquire)
+        } else {
+            entry
+        };
+        let (first, bits) = (place.map_addr(|address| address & !FREE_BITS), place.addr() & FREE_BITS);
+        // SAFETY: by `Table::place`, and as above.
+        unsafe { std::slice::from_raw_parts(first, 1 << bits) }
+    }
+
+    /// The root, for the writer.
+    fn root(&self) -> &Root {
+        // SAFETY: by the invariant of `root`; only the writer, who asks, replaces it. Relaxed: as in `publish`.
+        unsafe { &*self.root.load(Ordering::Relaxed) }
     }
 
     /// The row that most likely has this hash, if any has; for the caller to look at, who searches if it is another.
@@ -208,14 +272,22 @@ impl Index {
     /// The caller is in a section, or is the writer.
     #[inline(always)]
     pub(crate) fn likely(&self, hash: u64) -> Option<u64> {
-        let table = self.table(hash);
+        let groups = self.groups(hash);
         // SAFETY: the length is a power of two, and the home is below it.
-        let group = unsafe { table.groups.get_unchecked(table.home(hash)) };
+        let group = unsafe { groups.get_unchecked(home(groups, hash)) };
         let tag = pack(hash, 0);
         // Which of the slots it is nobody can predict, so it is picked without a branch: where the tag is that of the hash
-        // it leaves nothing, and so the least number. Acquire: pairs with the release in `insert`, so that the row is seen
-        // whole.
-        let least = group.0.iter().map(|slot| slot.load(Ordering::Acquire) ^ tag).fold(u64::MAX, u64::min);
+        // it leaves nothing, and so the least number; two by two, so that no choice waits for all before. Acquire: pairs with
+        // the release in `insert`, so that the row is seen whole.
+        let mut rest = group.0.each_ref().map(|slot| slot.load(Ordering::Acquire) ^ tag);
+        let mut length = GROUP;
+        while length > 1 {
+            length /= 2;
+            for at in 0..length {
+                rest[at] = rest[at].min(rest[at + length]);
+            }
+        }
+        let least = rest[0];
         (least > REMOVED && least <= PLACE).then_some(least << ALIGNMENT_BITS)
     }
 
@@ -232,7 +304,7 @@ impl Index {
     #[inline(never)]
     pub(crate) fn search(&self, hash: u64, is_wanted: impl Fn(u64) -> bool) -> Option<u64> {
         let tag = pack(hash, 0);
-        for group in self.table(hash).way(hash) {
+        for group in way(self.groups(hash), hash) {
             let mut has_empty = false;
             for slot in &group.0 {
                 // Acquire: as in `likely`.
@@ -261,18 +333,18 @@ impl Index {
         let place = address >> ALIGNMENT_BITS;
         assert!(place <= PLACE && place > REMOVED, "a row's address has 48 bits");
         debug_assert_eq!(place << ALIGNMENT_BITS, address, "rows are aligned");
-        // SAFETY: as in `table`; only this writer replaces roots and tables.
-        let mut root = unsafe { &*self.root.load(Ordering::Acquire) };
-        // SAFETY: as above.
-        let mut table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
+        let mut root = self.root();
+        let mut table = root.table(hash);
         if !table.has_room() {
             if root.tables.len() == 1 && table.used() >= SPLIT * 7 / 8 {
                 root = self.split(root, table, &hash_of, retired);
-                // SAFETY: as above.
-                table = unsafe { &*root.table(hash).load(Ordering::Acquire) };
+                table = root.table(hash);
             }
             if !table.has_room() {
                 table = root.grow(hash, table, &hash_of, retired);
+                if root.ways.is_none() {
+                    self.publish_entry(root);
+                }
             }
         }
         table.insert(hash, address);
@@ -293,7 +365,7 @@ impl Index {
 
     fn change(&self, hash: u64, address: u64, into: u64, ordering: Ordering) {
         let from = pack(hash, address);
-        for group in self.table(hash).way(hash) {
+        for group in way(self.groups(hash), hash) {
             // Relaxed, twice: only the writer stores.
             if let Some(slot) = group.0.iter().find(|slot| slot.load(Ordering::Relaxed) == from) {
                 return slot.store(into, ordering);
@@ -305,17 +377,12 @@ impl Index {
     }
 
     fn split(&self, root: &Root, table: &Table, hash_of: &impl Fn(u64) -> u64, retired: &mut Retired) -> &Root {
-        let count = 1_usize << TABLES_BITS;
-        let slots = (table.size() * 2 / count).max(FIRST_SLOTS);
-        let fresh = Box::new(Root {
-            shift: 63 - TABLES_BITS,
-            tables: (0..count).map(|_| AtomicPtr::new(Table::dense(slots).boxed())).collect(),
-        });
+        let slots = (table.size() * 2 / TABLES).max(FIRST_SLOTS);
+        let fresh = Root::new((0..TABLES).map(|_| Table::dense(slots)).collect());
         for (_, address) in table.rows() {
             // The number of the table is in bits that no slot has.
             let hash = hash_of(address);
-            // SAFETY: nobody else has the fresh root yet.
-            let mut target = unsafe { &*fresh.table(hash).load(Ordering::Relaxed) };
+            let mut target = fresh.table(hash);
             if !target.has_room() {
                 let mut unseen = Retired::default();
                 target = fresh.grow(hash, target, hash_of, &mut unseen);
@@ -324,26 +391,57 @@ impl Index {
             }
             target.insert(hash, address);
         }
-        let fresh = Box::into_raw(fresh);
-        // Release: pairs with the acquire in `Index::table`.
-        self.root.store(fresh, Ordering::Release);
+        let fresh = self.publish(fresh);
         retired.bytes += table.bytes();
         retired.tables.push(ptr::from_ref(table).cast_mut());
         retired.roots.push(ptr::from_ref(root).cast_mut());
-        // SAFETY: by the invariant of `root`; only this writer retires it.
-        unsafe { &*fresh }
+        fresh
     }
 }
 
+/// The number of the table that has this hash, after the split.
+#[inline(always)]
+const fn number(hash: u64) -> usize {
+    (hash >> (u64::BITS - TABLES_BITS)) as usize
+}
+
 impl Root {
-    #[inline]
-    fn table(&self, hash: u64) -> &AtomicPtr<Table> {
-        // Two shifts: with one table all 64 bits go.
-        // SAFETY: the shift leaves as many bits as number the tables.
-        unsafe { self.tables.get_unchecked(((hash >> 1) >> self.shift) as usize) }
+    /// Of one table, or of `TABLES`.
+    fn new(tables: Vec<Table>) -> Self {
+        let null = |_| AtomicPtr::new(ptr::null_mut());
+        let ways = (tables.len() > 1).then(|| Box::new(Ways(std::array::from_fn(null))));
+        let root = Self { tables: tables.iter().map(|_| AtomicPtr::new(ptr::null_mut())).collect(), ways };
+        for (at, table) in tables.into_iter().enumerate() {
+            root.set(at, table);
+        }
+        root
     }
 
-    /// Replaces the table of `hash` by one that has room; removed slots are left behind.
+    fn number(&self, hash: u64) -> usize {
+        if self.ways.is_some() { number(hash) } else { 0 }
+    }
+
+    /// The table that has this hash, for the writer.
+    fn table(&self, hash: u64) -> &Table {
+        // SAFETY: by the invariant of `tables`; only the writer, who asks, replaces it. Relaxed: as in `set`.
+        unsafe { &*self.tables[self.number(hash)].load(Ordering::Relaxed) }
+    }
+
+    /// Makes a table the one with a number.
+    fn set(&self, number: usize, table: Table) -> &Table {
+        let table = table.boxed();
+        // Relaxed: only the writer uses it.
+        self.tables[number].store(table, Ordering::Relaxed);
+        // SAFETY: by the invariant of `tables`, from now on.
+        let table = unsafe { &*table };
+        if let Some(ways) = &self.ways {
+            // Release: pairs with the acquire in `Index::groups`.
+            ways.0[number].store(table.place(), Ordering::Release);
+        }
+        table
+    }
+
+    /// Replaces the table of `hash` by one that has room, for readers too if the index is split; removed slots are left behind.
     fn grow(&self, hash: u64, table: &Table, hash_of: &impl Fn(u64) -> u64, retired: &mut Retired) -> &Table {
         let rows = table.rows().count();
         let fresh = Table::for_rows(rows, self.tables.len() == 1);
@@ -351,13 +449,10 @@ impl Root {
         for (tag, address) in table.rows() {
             fresh.insert(if tag_tells { tag } else { hash_of(address) }, address);
         }
-        let fresh = fresh.boxed();
-        // Release: pairs with the acquire in `Index::table`.
-        self.table(hash).store(fresh, Ordering::Release);
+        let fresh = self.set(self.number(hash), fresh);
         retired.bytes += table.bytes();
         retired.tables.push(ptr::from_ref(table).cast_mut());
-        // SAFETY: by the invariant of `tables`; only this writer retires it.
-        unsafe { &*fresh }
+        fresh
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) struct Section {
 #[derive(Debug)]
 pub(crate) struct Entered<'a>(&'a Section);
 
+/// Leaves the section of a private shard when dropped.
+#[derive(Debug)]
+pub(crate) struct EnteredPlainly<'a>(&'a Section);
+
 impl Section {
     pub(crate) fn new(shared: bool) -> Self {
         Self { word: AtomicU64::new(0), is_plain: !shared && reclaimer_brings_the_fence(), shared }
@@ -42,13 +46,29 @@ impl Section {
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
         if self.is_plain {
-            self.step();
-            // Nothing that follows is done before it; for the processor, the reclaimer's fence sees to that.
-            compiler_fence(Ordering::SeqCst);
+            self.step_in();
         } else {
             self.enter_with_fence();
         }
         Entered(self)
+    }
+
+    /// Enters, if that is a plain store; never while this thread is in it already.
+    #[inline(always)]
+    pub(crate) fn enter_plainly(&self) -> Option<EnteredPlainly<'_>> {
+        if !self.is_plain {
+            return None;
+        }
+        self.step_in();
+        Some(EnteredPlainly(self))
+    }
+
+    /// Enters a private one by a plain store.
+    #[inline(always)]
+    fn step_in(&self) {
+        self.step();
+        // Nothing that follows is done before it; for the processor, the reclaimer's fence sees to that.
+        compiler_fence(Ordering::SeqCst);
     }
 
     #[cold]
@@ -109,6 +129,13 @@ impl Section {
         // Acquire: as in `observe`.
         let now = self.word.load(Ordering::Acquire);
         if self.shared { now == 0 } else { seen.is_multiple_of(2) || now != seen }
+    }
+}
+
+impl Drop for EnteredPlainly<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.step();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Rows: what is kept of a series beside its cells, one after the other in chunks of memory.
 //!
 //! ```text
-//! | first cell: 4 | created: 4 | key's length and flags: 2 | (long key's length: 4) | key ... | to a multiple of 4 |
+//! | first cell: 4 | created: 4 | key's length and flags: 2 | (of a long key: 255, length: 4) | key ... | to a multiple of 4 |
 //! ```
+//!
+//! Of a long key the first byte is one that no short value begins with, so that who compares short values asks for nothing else.
 //!
 //! A row is written once, before it is published, and read without locks after; only its flags change.
 
@@ -13,12 +15,14 @@ use std::sync::Arc;
 // them; that a row is seen whole is the release and acquire of `index`, modelled there.
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
-use crate::key::{Mark, Texts};
+use crate::key::{self, Texts};
 
 const FLAG_BITS: u32 = 4;
 /// A key's length that is written behind the header.
 const LONG: u16 = (1 << (16 - FLAG_BITS)) - 1;
 const KEY_OFFSET: usize = 10;
+/// The byte and the length before a long key.
+const LONG_OFFSET: usize = 5;
 const ALIGNMENT: usize = 4;
 
 /// Some label value has a backslash, a quote or a line feed in it.
@@ -96,17 +100,15 @@ impl Row {
         }
     }
 
-    /// Whether these texts, with their mark, are the key's, if it is a short one; see [`Row::key`] for others.
+    /// Whether these texts are the key's, if all of them are short; see [`Row::key`] for others.
     ///
     /// # Safety
     ///
-    /// The row's chunk is alive.
+    /// The row's chunk is alive, and its key has as many values.
     #[inline(always)]
-    pub(crate) unsafe fn has_short(self, texts: &impl Texts, mark: Mark) -> bool {
-        // Relaxed: the length never changes after the row is published.
-        let length = self.header().word.load(Ordering::Relaxed) >> FLAG_BITS;
-        // SAFETY: the key begins there, since a short one has no length of its own, and has just been found to be short.
-        mark.fits_short(length) && unsafe { texts.have_short(self.0.add(KEY_OFFSET).as_ptr()) }
+    pub(crate) unsafe fn has_short(self, texts: &impl Texts) -> bool {
+        // SAFETY: a short key begins there, and a long one has a byte there that no short value begins with.
+        unsafe { texts.have_short(self.0.add(KEY_OFFSET).as_ptr()) }
     }
 
     /// The key.
@@ -124,15 +126,15 @@ impl Row {
             if length < LONG {
                 std::slice::from_raw_parts(behind.as_ptr(), usize::from(length))
             } else {
-                let length = behind.cast::<u32>().read_unaligned();
-                std::slice::from_raw_parts(behind.add(4).as_ptr(), length as usize)
+                let length = behind.add(1).cast::<u32>().read_unaligned();
+                std::slice::from_raw_parts(behind.add(LONG_OFFSET).as_ptr(), length as usize)
             }
         }
     }
 }
 
 fn size_of_row(key: usize) -> usize {
-    let head = if key < LONG as usize { KEY_OFFSET } else { KEY_OFFSET + 4 };
+    let head = if key < LONG as usize { KEY_OFFSET } else { KEY_OFFSET + LONG_OFFSET };
     (head + key).next_multiple_of(ALIGNMENT)
 }
 
@@ -186,8 +188,10 @@ impl Chunk {
             start.cast().write(Header { first_cell, created, word });
             let mut behind = start.add(KEY_OFFSET);
             if length == LONG {
-                behind.cast::<u32>().write_unaligned(u32::try_from(key.len()).expect("a key is shorter than 4 GiB"));
-                behind = behind.add(4);
+                let length = u32::try_from(key.len()).expect("a key is shorter than 4 GiB");
+                behind.write(key::LONG);
+                behind.add(1).cast::<u32>().write_unaligned(length);
+                behind = behind.add(LONG_OFFSET);
             }
             behind.copy_from_nonoverlapping(NonNull::from(key).cast(), key.len());
             Row(start)

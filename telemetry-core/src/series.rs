@@ -27,12 +27,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::cells::{self, Address, RowCells, Shard};
+use crate::cells::{self, Address, OwnShard, RowCells, Shard};
 use crate::clock::Clock;
 use crate::exemplar;
 use crate::index::{Index, Retired};
 use crate::instrument::ChunkTable;
-use crate::key::{self, Mark, Seed, Texts, take_value};
+use crate::key::{self, Seed, Texts, take_value};
 use crate::reclaim::Entered;
 use crate::row::{Chunk, DEAD, OVERFLOW, Row, UNCLEAN};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
@@ -167,9 +167,9 @@ impl Projection {
     }
 
     /// The caller is in a section, or has the lock.
-    fn find(&self, mark: Mark, texts: impl Texts) -> Option<Row> {
+    fn find(&self, hash: u64, texts: impl Texts) -> Option<Row> {
         // SAFETY: only rows of live chunks are in the index; by the section or the lock each keeps its chunk.
-        let found = self.index.find(mark.hash, |address| texts.have(unsafe { Row::at(address).key() }));
+        let found = self.index.find(hash, |address| texts.have(unsafe { Row::at(address).key() }));
         // SAFETY: as above.
         found.map(|address| unsafe { Row::at(address) })
     }
@@ -182,32 +182,42 @@ impl Projection {
         self.look_up(texts)
     }
 
+    /// As [`Projection::known`]. The rows have a value for every label, as the texts have: not those of an open family, whose
+    /// series handles alone find.
     #[inline(always)]
     fn look_up(&self, texts: impl Texts) -> Option<u32> {
-        let mark = texts.mark(self.seed);
-        if let Some(address) = self.index.likely(mark.hash) {
-            // SAFETY: only rows of live chunks are in the index; by the section the row keeps its chunk.
+        debug_assert_eq!(texts.texts().count(), self.layout.labels.len(), "there is a text for each label");
+        let hash = texts.hash(self.seed);
+        if let Some(address) = self.index.likely(hash) {
+            // SAFETY: only rows of live chunks are in the index; by the section the row keeps its chunk. It has as many values
+            // as there are labels, and so have the texts.
             let (row, is_it) = unsafe {
                 let row = Row::at(address);
-                (row, row.has_short(&texts, mark))
+                (row, row.has_short(&texts))
             };
             if is_it {
                 return Some(row.first_cell());
             }
         }
-        self.known_elsewhere(mark, texts)
+        self.known_elsewhere(hash, texts)
     }
 
     #[cold]
     #[inline(never)]
-    fn known_elsewhere(&self, mark: Mark, texts: impl Texts) -> Option<u32> {
-        self.find(mark, texts).map(Row::first_cell)
+    fn known_elsewhere(&self, hash: u64, texts: impl Texts) -> Option<u32> {
+        self.find(hash, texts).map(Row::first_cell)
     }
 
     /// The same of an event's tags, those at some positions.
     #[inline(never)]
     pub(crate) fn known_at<const N: usize>(&self, positions: &[usize], values: &[Value<'_>]) -> Known {
-        let (Some(positions), mut texts) = (positions.first_chunk::<N>(), [""; N]) else { return Known::NotText };
+        positions.first_chunk::<N>().map_or(Known::NotText, |positions| self.known_by(positions, values))
+    }
+
+    /// The same where the function that calls it does little else.
+    #[inline(always)]
+    pub(crate) fn known_by<const N: usize>(&self, positions: &[usize; N], values: &[Value<'_>]) -> Known {
+        let mut texts = [""; N];
         for (text, position) in texts.iter_mut().zip(positions) {
             let Some(Value::Str(value)) = values.get(*position) else { return Known::NotText };
             *text = value;
@@ -260,6 +270,23 @@ impl Projection {
         cells
     }
 
+    /// The same for the thread that owns the shard.
+    #[inline(always)]
+    pub(crate) fn touched_by_owner<'a>(&self, shard: OwnShard<'a>, first: u32) -> RowCells<'a> {
+        let cells = self.cells_of_owner(shard, first);
+        if self.has_touch_cell() {
+            cells.add(0, 1);
+        }
+        cells
+    }
+
+    /// The cells of a row for the thread that owns the shard.
+    #[inline(always)]
+    pub(crate) fn cells_of_owner<'a>(&self, shard: OwnShard<'a>, first: u32) -> RowCells<'a> {
+        // SAFETY: as in `cells`.
+        unsafe { shard.row(first, self.layout.cells) }
+    }
+
     /// The cells of a row.
     #[inline]
     pub(crate) fn cells<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
@@ -287,11 +314,11 @@ impl Projection {
         if self.full.load(Ordering::Relaxed) {
             return None;
         }
-        let mark = texts.mark(self.seed);
+        let hash = texts.hash(self.seed);
         let mut writer = self.lock();
-        let row = match self.find(mark, texts) {
+        let row = match self.find(hash, texts) {
             Some(row) => row,
-            None => self.insert_new(&mut writer, mark, texts)?,
+            None => self.insert_new(&mut writer, hash, texts)?,
         };
         // Only here, since who is in a section may not wait for the lock, nor, as `insert_new` may, for sections. Nobody
         // takes the row away before the lock is released, and then they wait for the section.
@@ -301,7 +328,7 @@ impl Projection {
     }
 
     /// Makes the series, which is not there; `None` at the limit.
-    fn insert_new(&self, writer: &mut Writer, mark: Mark, texts: &[&str]) -> Option<Row> {
+    fn insert_new(&self, writer: &mut Writer, hash: u64, texts: &[&str]) -> Option<Row> {
         // Relaxed: changes under the lock only.
         let live = self.live.load(Ordering::Relaxed);
         if live >= self.layout.limit {
@@ -310,7 +337,7 @@ impl Projection {
             return None;
         }
         let row = self.append(&mut writer.chunks, texts.key().bytes(), 0);
-        self.index.insert(mark.hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
+        self.index.insert(hash, row.address(), |address| self.hash_of(address), &mut writer.retired);
         self.live.store(live + 1, Ordering::Relaxed);
         if writer.retired.bytes() > RETIRED_BYTES {
             self.free_retired(writer);
@@ -326,6 +353,7 @@ impl Projection {
     }
 
     /// When a row was made, since the Unix epoch.
+    #[inline]
     pub(crate) fn created(&self, row: Row) -> Duration {
         self.clock.origin() + Duration::from_nanos(u64::from(row.created()) * CREATED_NANOS)
     }

@@ -24,8 +24,9 @@ use crate::value::{Number, TextBuffer, Value};
 
 use super::Group;
 use super::closed::Closed;
+use super::direct;
 use super::room::{Room, TAGS};
-use super::step::{self, Short, Step, ValueSource};
+use super::step::{self, Recording, Short, Step, ValueSource};
 
 /// How many computed values of one projection are kept on the stack.
 const COMPUTED: usize = 16;
@@ -35,20 +36,22 @@ const COMPUTED: usize = 16;
 pub(super) struct BoundAggregator(Box<[BoundGroup]>);
 
 impl BoundAggregator {
-    pub(super) fn new(groups: Box<[BoundGroup]>) -> Self {
-        Self(groups)
+    /// What takes in the events of one callsite; `None` without a group.
+    pub(super) fn bind(mut groups: Vec<BoundGroup>) -> Option<Arc<dyn Bound>> {
+        let alone = if groups.len() == 1 { groups.pop() } else { None };
+        match alone.map(direct::bind) {
+            Some(Ok(bound)) => Some(bound),
+            Some(Err(group)) => Some(Arc::new(Self(Box::new([*group])))),
+            None if groups.is_empty() => None,
+            None => Some(Arc::new(Self(groups.into()))),
+        }
     }
 }
 
 impl Bound for BoundAggregator {
-    #[inline]
     fn handle(&self, event: &Event<'_>) {
         let shard = cells::local();
-        match &*self.0 {
-            // Most events have one: without a loop around it, fewer registers are taken.
-            [group] => group.handle(shard, event),
-            groups => groups.iter().for_each(|group| group.handle_one_of_many(shard, event)),
-        }
+        self.0.iter().for_each(|group| group.handle_apart(shard, event));
     }
 
     // What users wrote is caught where it is called, so that one bad closure never takes all metrics away.
@@ -60,13 +63,13 @@ impl Bound for BoundAggregator {
 /// The metrics of one projection over the event of one callsite.
 pub(crate) struct BoundGroup {
     pub(super) group: Arc<Group>,
-    projection: Arc<Projection>,
-    way: Way,
+    pub(super) projection: Arc<Projection>,
+    pub(super) way: Way,
     tags: Box<[BoundTag]>,
     /// The same where no tag is computed: positions, those of absent tags beyond the last.
-    positions: Box<[usize]>,
+    pub(super) positions: Box<[usize]>,
     pub(super) steps: Box<[Step]>,
-    short: Option<Short>,
+    pub(super) short: Option<Short>,
     /// The steps whose metrics have exemplars.
     pub(super) sampled: Box<[usize]>,
     /// What is missing from every event of this callsite.
@@ -75,11 +78,11 @@ pub(crate) struct BoundGroup {
 }
 
 /// How much has to be done for an event.
-enum Way {
+pub(super) enum Way {
     /// All metrics have their value, and no tag is absent or computed: if all are text, nothing is written out.
     Texts(LookUp),
     /// The same, and each tag is of a closed set.
-    Closed(Closed),
+    Closed(Arc<Closed>),
     /// No code of users runs.
     General,
     /// The same, but that samplers of exemplars do, when the event is counted. How a series is found where all metrics have
@@ -89,7 +92,7 @@ enum Way {
 }
 
 /// Finds the series of tags that are text, at so many positions.
-type LookUp = fn(&Projection, &[usize], &[Value<'_>]) -> Known;
+pub(super) type LookUp = fn(&Projection, &[usize], &[Value<'_>]) -> Known;
 
 fn look_up(tags: usize) -> Option<LookUp> {
     Some(match tags {
@@ -141,7 +144,7 @@ impl Group {
             Way::Sampled(look_up(positions.len()).filter(|_| is_whole))
         } else if is_whole {
             match Closed::new(&positions, metadata, &self.projection) {
-                Some(closed) => Way::Closed(closed),
+                Some(closed) => Way::Closed(Arc::new(closed)),
                 None => look_up(positions.len()).map_or(Way::General, Way::Texts),
             }
         } else {
@@ -154,8 +157,10 @@ impl Group {
 }
 
 impl BoundGroup {
-    #[inline(always)]
-    fn handle(&self, shard: &Shard, event: &Event<'_>) {
+    /// Takes in an event, apart from what takes events in directly, or from other groups.
+    // A function of its own, so that there fewer registers are taken.
+    #[inline(never)]
+    pub(super) fn handle_apart(&self, shard: &Shard, event: &Event<'_>) {
         match &self.way {
             Way::Texts(look_up) => {
                 let section = shard.section.enter();
@@ -164,10 +169,7 @@ impl BoundGroup {
                     return self.record(shard, event, first, &[]);
                 }
                 drop(section);
-                match known {
-                    Known::Nowhere => self.handle_new(shard, event),
-                    _ => self.handle_any::<false>(shard, event),
-                }
+                self.handle_unknown(shard, event, known);
             }
             Way::Closed(closed) => match closed.first_cell(event.tag_values()) {
                 Some(first) => self.record(shard, event, first, &[]),
@@ -180,9 +182,14 @@ impl BoundGroup {
         }
     }
 
+    /// For a series that was not found by tags that are text, or that are not.
+    #[cold]
     #[inline(never)]
-    fn handle_one_of_many(&self, shard: &Shard, event: &Event<'_>) {
-        self.handle(shard, event);
+    pub(super) fn handle_unknown(&self, shard: &Shard, event: &Event<'_>, known: Known) {
+        match known {
+            Known::Nowhere => self.handle_new(shard, event),
+            _ => self.handle_any::<false>(shard, event),
+        }
     }
 
     #[inline(never)]
@@ -216,9 +223,6 @@ impl BoundGroup {
         }
     }
 
-    /// For tags that are text, and a series that was just not found.
-    #[cold]
-    #[inline(never)]
     fn handle_new(&self, shard: &Shard, event: &Event<'_>) {
         let mut room = Room::new();
         if let Some(texts) = room.texts(&self.positions, event.tag_values()) {
@@ -372,7 +376,7 @@ impl BoundGroup {
 
     /// The same from step to step, where the series is noted to be touched.
     #[inline(never)]
-    fn record_all(&self, shard: &Shard, event: &Event<'_>, first: u32, computed: &[Option<Number>]) {
+    pub(super) fn record_all(&self, shard: &Shard, event: &Event<'_>, first: u32, computed: &[Option<Number>]) {
         let (cells, moment) = (self.projection.cells(shard, first), Moment::new(&self.group.clock));
         step::record_all(&self.steps, shard, cells, event, &moment, computed);
     }

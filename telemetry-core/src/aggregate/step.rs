@@ -58,40 +58,64 @@ pub(super) fn bind_all(members: &[Member], metadata: &'static Metadata) -> (Box<
 }
 
 /// What most projections have, to be recorded without going from step to step.
+#[derive(Clone)]
 pub(super) enum Short {
-    /// One counter, at this offset.
-    Count(u32),
-    /// A histogram of the measurement at a position; if there is a counter, it shares the buckets.
-    Measure(usize, Quick),
+    Count(Count),
+    Measure(Measure),
+}
+
+/// One way of recording an event.
+pub(super) trait Recording: Send + Sync + 'static {
+    /// Gives each metric its value; false, and nothing was done, if that takes going from step to step.
+    fn record(&self, cells: RowCells<'_>, event: &Event<'_>) -> bool;
+}
+
+/// One counter, at this offset.
+#[derive(Clone, Copy)]
+pub(super) struct Count(u32);
+
+impl Recording for Count {
+    #[inline(always)]
+    fn record(&self, cells: RowCells<'_>, _: &Event<'_>) -> bool {
+        cells.add(self.0, 1);
+        true
+    }
+}
+
+/// A histogram of the measurement at a position; if there is a counter, it shares the buckets.
+#[derive(Clone)]
+pub(super) struct Measure(usize, Quick);
+
+impl Recording for Measure {
+    #[inline(always)]
+    fn record(&self, cells: RowCells<'_>, event: &Event<'_>) -> bool {
+        event.measurement_at(self.0).is_some_and(|number| self.1.record(cells, number))
+    }
+}
+
+impl Recording for Short {
+    #[inline(always)]
+    fn record(&self, cells: RowCells<'_>, event: &Event<'_>) -> bool {
+        match self {
+            Self::Count(count) => count.record(cells, event),
+            Self::Measure(measure) => measure.record(cells, event),
+        }
+    }
 }
 
 impl Short {
     pub(super) fn new(steps: &[Step]) -> Option<Self> {
         match steps {
-            [Step { value: ValueSource::CountOne(offset), .. }] => Some(Self::Count(*offset)),
+            [Step { value: ValueSource::CountOne(offset), .. }] => Some(Self::Count(Count(*offset))),
             [histogram, rest @ ..] if rest.iter().all(|step| step.counted_by == histogram.bit) => {
                 let (Instrument::Distribution(cells), ValueSource::At(position, scale)) =
                     (histogram.metric.instrument(), &histogram.value)
                 else {
                     return None;
                 };
-                Some(Self::Measure(*position, cells.quick_from(scale)))
+                Some(Self::Measure(Measure(*position, cells.quick_from(scale))))
             }
             _ => None,
-        }
-    }
-
-    /// Gives each metric its value; false, and nothing was done, if that takes going from step to step.
-    #[inline(always)]
-    pub(super) fn record(&self, cells: RowCells<'_>, event: &Event<'_>) -> bool {
-        match self {
-            Self::Count(offset) => {
-                cells.add(*offset, 1);
-                true
-            }
-            Self::Measure(position, quick) => {
-                event.measurement_at(*position).is_some_and(|number| quick.record(cells, number))
-            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use crate::reclaim;
+use crate::reclaim::{self, EnteredPlainly};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, own};
 
 /// A cell's number is that of its page, and in so many bits below that its place there: no arithmetic is needed to find it.
@@ -140,6 +140,19 @@ impl Shard {
         RowCells { shard: self, first, shared: self.shared, cells }
     }
 
+    /// This shard, if only this thread, which has it from `local`, writes to it.
+    #[inline(always)]
+    pub(crate) fn own(&self) -> Option<OwnShard<'_>> {
+        (!self.shared).then_some(OwnShard(self))
+    }
+
+    /// The same, if no fence is needed to enter its section, which is entered; never while this thread is in it already.
+    #[inline(always)]
+    pub(crate) fn enter_own(&self) -> Option<(OwnShard<'_>, EnteredPlainly<'_>)> {
+        // What is shared is never entered so.
+        self.section.enter_plainly().map(|section| (OwnShard(self), section))
+    }
+
     /// Adds to a cell of this shard.
     #[inline]
     pub(crate) fn add(&self, at: Address, n: u64) {
@@ -170,6 +183,28 @@ fn update_cell(cell: &AtomicU64, shared: bool, change: impl Fn(u64) -> u64) {
         let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
     } else {
         cell.store(change(own(cell)), Ordering::Relaxed);
+    }
+}
+
+/// The shard that this thread alone writes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnShard<'a>(&'a Shard);
+
+impl<'a> OwnShard<'a> {
+    pub(crate) fn shard(self) -> &'a Shard {
+        self.0
+    }
+
+    /// The cells of a row.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Shard::row`].
+    #[inline(always)]
+    pub(crate) unsafe fn row(self, first: u32, cells: u32) -> RowCells<'a> {
+        debug_assert!(!self.0.shared);
+        // SAFETY: the caller's promise. That it is not shared is said once more, so that nothing asks.
+        RowCells { shared: false, ..unsafe { self.0.row(first, cells) } }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::dispatch::plan::{Plan, Table};
 use crate::dispatch::{Dispatch, Inner, registry};
 use crate::event::{Event, SpanContext};
 use crate::failure;
-use crate::value::{Number, Value};
 
 struct Context {
     // How many emissions are in progress.
@@ -94,42 +93,31 @@ impl Drop for Exit {
     }
 }
 
-/// Delivers an event to what is attached to `callsite` in this thread's dispatcher. It belongs to `span`, or else to the
-/// current span.
-// One copy for every callsite of a program: what is inlined there is only the call.
+/// Delivers an event of `callsite` to what is attached to it in this thread's dispatcher. It belongs to its span, or else to
+/// the current one.
+// One copy for every callsite of a program: what is inlined there is the event being written down, and the call. By
+// reference, or it would be copied, and what was written in parts read as a whole.
 #[inline(never)]
-pub(crate) fn emit(
-    callsite: &'static Callsite,
-    span: Option<SpanContext>,
-    measurements: &[Option<Number>],
-    tags: &[Value<'_>],
-) {
-    let Some(index) = callsite.index() else { return };
+pub(crate) fn emit(callsite: &'static Callsite, event: &mut Event<'_>) {
     // Not `with`, of which there would be one copy somewhere else in the program, and a call to it.
     let reached = CONTEXT.try_with(|context| {
-        let depth = context.depth.get();
-        if depth >= DEPTH_LIMIT {
-            return count_cut();
+        if context.depth.get() >= DEPTH_LIMIT {
+            count_cut();
+        } else if context.lease.is_of(registry().generation()) {
+            context.deliver(callsite, event);
+        } else {
+            context.emit_anew(callsite, event);
         }
-        if !context.lease.is_of(registry().generation()) && !context.refresh() {
-            return context.emit_after_exit(callsite, index, span, measurements, tags);
-        }
-        // SAFETY: a lease that is of a generation holds a table, valid until the emission at this depth ends: `Nested`
-        // ends it when this closure returns, and only then does the depth allow the lease to release the table.
-        let table = unsafe { &*context.lease.current() };
-        let Some(plan) = table.plan(index) else { return };
-        let span = span.or_else(|| context.span.get());
-        let event = Event::of_macro(callsite.metadata(), measurements, tags, span);
-        let _nested = Nested::enter(context, depth);
-        run(plan, &event);
     });
     debug_assert!(reached.is_ok(), "a context without a destructor is always there");
 }
 
-#[inline(always)]
-fn run(plan: &Plan, event: &Event<'_>) {
-    for step in plan.iter() {
-        step.run(event);
+/// For a callsite that nobody listens to here, or that was never reached.
+#[cold]
+#[inline(never)]
+fn emit_unplanned(callsite: &'static Callsite, event: &mut Event<'_>) {
+    if callsite.is_new() && callsite.index().is_some() {
+        emit(callsite, event);
     }
 }
 
@@ -140,25 +128,23 @@ fn count_cut() {
 }
 
 /// One emission in progress.
-struct Nested<'a> {
-    context: &'a Context,
-    depth: usize,
-}
+struct Nested<'a>(&'a Context);
 
 impl<'a> Nested<'a> {
     #[inline(always)]
-    fn enter(context: &'a Context, depth: usize) -> Self {
-        context.depth.set(depth + 1);
-        Self { context, depth }
+    fn enter(context: &'a Context) -> Self {
+        context.depth.set(context.depth.get() + 1);
+        Self(context)
     }
 }
 
 impl Drop for Nested<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.context.depth.set(self.depth);
-        if self.context.lease.is_deep() {
-            self.context.trim();
+        let context = self.0;
+        context.depth.set(context.depth.get() - 1);
+        if context.lease.is_deep() {
+            context.trim();
         }
     }
 }
@@ -197,22 +183,48 @@ impl Context {
         }
     }
 
+    /// Delivers an event by the current table, which is there.
+    #[inline(always)]
+    fn deliver(&self, callsite: &'static Callsite, event: &mut Event<'_>) {
+        // SAFETY: the lease holds a table, valid until the emission at this depth ends: `Nested` ends it when this function
+        // returns, and only then does the depth allow the lease to release the table.
+        let table = unsafe { &*self.lease.current() };
+        let Some(plan) = table.plan(callsite.likely_index()) else { return emit_unplanned(callsite, event) };
+        if self.span.get().is_some() {
+            return self.run_in_span(plan, event);
+        }
+        let _nested = Nested::enter(self);
+        plan.run(event);
+    }
+
+    /// Runs the plan of an event that belongs to its span, or else to the current one.
+    // A function of its own, so that where there is no span fewer registers are taken.
+    #[inline(never)]
+    fn run_in_span(&self, plan: &Plan, event: &mut Event<'_>) {
+        event.belong_to(self.span.get());
+        let _nested = Nested::enter(self);
+        plan.run(event);
+    }
+
+    /// The same where the table is out of date, or gone.
+    #[cold]
+    #[inline(never)]
+    fn emit_anew(&self, callsite: &'static Callsite, event: &mut Event<'_>) {
+        if self.refresh() {
+            self.deliver(callsite, event);
+        } else {
+            self.emit_after_exit(callsite, event);
+        }
+    }
+
     /// Emits with a table that is held for this emission alone.
     #[cold]
     #[inline(never)]
-    fn emit_after_exit(
-        &self,
-        callsite: &'static Callsite,
-        index: usize,
-        span: Option<SpanContext>,
-        measurements: &[Option<Number>],
-        tags: &[Value<'_>],
-    ) {
+    fn emit_after_exit(&self, callsite: &'static Callsite, event: &mut Event<'_>) {
+        let Some(index) = callsite.index() else { return };
         let table = self.current().0.published.take();
         if let Some(plan) = table.plan(index) {
-            let event = Event::new(callsite.metadata(), measurements, tags, span.or_else(|| self.span.get()));
-            let _nested = Nested::enter(self, self.depth.get());
-            run(plan, &event);
+            self.run_in_span(plan, event);
         }
         discard(table);
     }

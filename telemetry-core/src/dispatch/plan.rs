@@ -1,6 +1,7 @@
 //! What happens to an event of each callsite: the plans of one dispatcher, in one immutable table.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use crate::callsite::Callsite;
@@ -21,8 +22,20 @@ pub(crate) struct Table {
     plans: Box<[Option<Plan>]>,
 }
 
-/// What is attached to one callsite: inline steps first, in the order of attachment, then a step for each lane.
-pub(crate) type Plan = Arc<[Step]>;
+/// What is attached to one callsite.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// Inline steps first, in the order of attachment, then a step for each lane.
+    steps: Arc<[Step]>,
+    /// The handler, where there is only one, inline, that has promised not to panic: nothing stands around its call.
+    // Invariant: `steps` keep it.
+    alone: Option<NonNull<dyn Bound>>,
+}
+
+// SAFETY: what `alone` points to can be shared, and is kept by what can be sent.
+unsafe impl Send for Plan {}
+// SAFETY: as above.
+unsafe impl Sync for Plan {}
 
 pub(crate) enum Step {
     Inline(Call),
@@ -120,7 +133,7 @@ impl Table {
             let owner = Weak::clone(&calls[0].record.owner);
             steps.push(Step::Cast { lane, batch: Arc::new(Batch { owner, calls: calls.into() }) });
         }
-        (!steps.is_empty()).then(|| steps.into())
+        (!steps.is_empty()).then(|| Plan::new(steps))
     }
 }
 
@@ -133,9 +146,35 @@ fn changed<'a>(before: &'a [Arc<Record>], after: &'a [Arc<Record>]) -> Vec<&'a R
     before[..before.len() - tail].iter().chain(&after[..after.len() - tail]).map(|record| &**record).collect()
 }
 
-impl Step {
+impl Plan {
+    fn new(steps: Vec<Step>) -> Self {
+        let alone = match &*steps {
+            [Step::Inline(Call { bound, guard: Guard::None, .. })] => Some(NonNull::from(&**bound)),
+            _ => None,
+        };
+        Self { steps: steps.into(), alone }
+    }
+
     #[inline(always)]
     pub(crate) fn run(&self, event: &Event<'_>) {
+        match self.alone {
+            // SAFETY: by the invariant of `alone`.
+            Some(bound) => unsafe { bound.as_ref() }.handle(event),
+            None => self.run_steps(event),
+        }
+    }
+
+    #[inline(never)]
+    fn run_steps(&self, event: &Event<'_>) {
+        for step in &*self.steps {
+            step.run(event);
+        }
+    }
+}
+
+impl Step {
+    #[inline(always)]
+    fn run(&self, event: &Event<'_>) {
         match self {
             Self::Inline(call) => call.run(event),
             Self::Cast { lane, batch } => lane.cast(event, batch),
@@ -234,6 +273,7 @@ mod tests {
         let table = dispatch.0.published.take();
         let plan = (0..).find_map(|index| table.plan(index)).unwrap();
         let steps: Vec<&str> = plan
+            .steps
             .iter()
             .map(|step| match step {
                 Step::Inline(_) => "inline",
@@ -252,7 +292,7 @@ mod tests {
         let nothing = |_: &Event<'_>| {};
         dispatch.attach("id", "plan.event", nothing).unwrap();
         let _ = FIRST.is_wanted();
-        let plan = |table: &Arc<Table>| Arc::clone((0..).find_map(|index| table.plan(index)).unwrap());
+        let plan = |table: &Arc<Table>| Arc::clone(&(0..).find_map(|index| table.plan(index)).unwrap().steps);
         let before = dispatch.0.published.take();
         dispatch.attach("elsewhere", "other.*", nothing).unwrap();
         let after = dispatch.0.published.take();

@@ -24,9 +24,9 @@ impl Projection {
     pub(crate) fn hold<'a>(self: &Arc<Self>, values: impl IntoIterator<Item = &'a str>) -> Held {
         let values: Vec<&str> = values.into_iter().collect();
         let texts = values.as_slice();
-        let mark = texts.mark(self.seed);
+        let hash = texts.hash(self.seed);
         let mut writer = self.lock();
-        let Some(row) = self.find(mark, texts).or_else(|| self.insert_new(&mut writer, mark, texts)) else {
+        let Some(row) = self.find(hash, texts).or_else(|| self.insert_new(&mut writer, hash, texts)) else {
             drop(writer);
             return self.hold_overflow();
         };

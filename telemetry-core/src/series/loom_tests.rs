@@ -37,8 +37,14 @@ impl Model {
     fn with_a_series(limit: u32) -> Self {
         let (clock, hands) = Clock::manual();
         let expiry = Some(Expiry { hide_after: IDLE, reclaim_after: IDLE });
-        let layout =
-            Layout { labels: Arc::new([]), cells: 2, limit, expiry, chunk_tables: Vec::new(), exemplars: Vec::new() };
+        let layout = Layout {
+            labels: Arc::new(["a".into()]),
+            cells: 2,
+            limit,
+            expiry,
+            chunk_tables: Vec::new(),
+            exemplars: Vec::new(),
+        };
         let model = Self { projection: Arc::new(Projection::new(layout, clock)), hands };
         count(&model.projection, A);
         if limit == 1 {
@@ -57,7 +63,7 @@ impl Model {
 
     /// What the series counts; `None` if it is not there.
     fn total(&self, texts: &[&str]) -> Option<u64> {
-        let row = self.projection.find(texts.mark(self.projection.seed), texts)?;
+        let row = self.projection.find(texts.hash(self.projection.seed), texts)?;
         Some(Reader::new().whole(row.first_cell() + 1))
     }
 }
