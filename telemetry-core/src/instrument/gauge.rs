@@ -1,7 +1,7 @@
 //! A gauge: one word for all threads, the last value written.
 
 use crate::cells::{Address, Reader, space};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 use super::{Quantity, UnitOfMetric};
 
@@ -23,7 +23,7 @@ impl GaugeCells {
 
     #[inline]
     pub(crate) fn set_float(&self, first: u32, value: f64) {
-        set(Address::of(first + self.offset), value);
+        set(space().words().cell(Address::of(first + self.offset)), value);
     }
 
     /// Adds to the value, which is zero if it was never set.
@@ -59,11 +59,11 @@ impl GaugeCells {
     }
 }
 
-/// Sets the gauge whose word is at an address.
+/// Sets the gauge that has this word.
 #[inline]
-pub(crate) fn set(at: Address, value: f64) {
+pub(crate) fn set(word: &AtomicU64, value: f64) {
     // Relaxed: the newest value is the only fact.
-    space().words().cell(at).store(!value.to_bits(), Ordering::Relaxed);
+    word.store(!value.to_bits(), Ordering::Relaxed);
 }
 
 #[inline]

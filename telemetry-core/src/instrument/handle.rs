@@ -7,6 +7,7 @@ use crate::family::Kind;
 use crate::metric::Compiled;
 use crate::registry::{Handle, sealed};
 use crate::series::Held;
+use crate::sync::AtomicU64;
 use crate::value::{Measurement, Number};
 
 use super::{HistogramCells, Instrument, Moment, Quantity, counter, gauge};
@@ -38,6 +39,8 @@ struct Place {
     cells: u32,
     /// [`TOUCHED`] and [`SAMPLED`]: one look tells that there is nothing more to do.
     extras: u8,
+    /// Of a gauge, if there is nothing more to do: its word, which is one for all threads.
+    word: Option<&'static AtomicU64>,
 }
 
 /// The row begins with a cell that counts updates.
@@ -50,7 +53,11 @@ impl Place {
         let (first, projection) = (kept.held.first_cell(), kept.held.projection());
         let touched = if projection.has_touch_cell() { TOUCHED } else { 0 };
         let sampled = if kept.metric.exemplars().is_some() { SAMPLED } else { 0 };
-        Self { at: Address::of(first), first, cells: projection.row_cells(), extras: touched | sampled }
+        let (at, extras) = (Address::of(first), touched | sampled);
+        let is_gauge = matches!(kept.metric.instrument(), Instrument::LastValue(_));
+        // The row of a handle holds one metric's cells, so that the first is the gauge's.
+        let word = (is_gauge && extras == 0).then(|| cells::space().words().cell(at));
+        Self { at, first, cells: projection.row_cells(), extras, word }
     }
 
     /// The cells of the series in this thread's shard.
@@ -154,7 +161,7 @@ impl Counter {
             return self.add_with_extras(n);
         }
         // The row holds the counter's cell, and no other.
-        self.place.untouched_cells().add(0, n);
+        cells::local().add(self.place.at, n);
     }
 
     #[inline(never)]
@@ -211,9 +218,9 @@ impl Gauge {
     #[inline]
     pub fn set(&self, value: impl Measurement) {
         let number = value.number();
-        match number {
-            // In the metric's own unit there is nothing to convert, and the row holds the gauge's cell, and no other.
-            Some(Number::F64(x)) if x.is_finite() && !self.place.has_extras() => gauge::set(self.place.at, x),
+        match (number, self.place.word) {
+            // In the metric's own unit there is nothing to convert.
+            (Some(Number::F64(x)), Some(word)) if x.is_finite() => gauge::set(word, x),
             _ => self.record_number(number),
         }
     }
