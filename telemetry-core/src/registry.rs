@@ -16,10 +16,10 @@ use crate::cells::Reader;
 use crate::clock::Clock;
 use crate::exemplar;
 use crate::family::Family;
-use crate::instrument::{Moment, Scratch};
+use crate::instrument::{Instrument, Moment, Scratch};
 use crate::metric::{Compiled, Fault, MetricError};
 use crate::row::{OVERFLOW, Row, UNCLEAN};
-use crate::scrape::{Exemplars, Labels, Series, Source, Visit};
+use crate::scrape::{Exemplars, Labels, Sample, Series, Source, Visit};
 use crate::series::{Projection, Walk};
 use crate::source::Probe;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -113,13 +113,22 @@ impl Entry {
         if row.flags() & OVERFLOW != 0 {
             return Some(Labels::from_pairs(&[("otel_metric_overflow", "true")]));
         }
+        match shown {
+            None => Some(self.labels_of_row(row)),
+            Some(family) => {
+                // SAFETY: as in `labels_of_row`.
+                let key = unsafe { row.key() };
+                Labels::from_open_row(family.label_names(), key, row.flags() & UNCLEAN == 0)
+            }
+        }
+    }
+
+    /// The labels of a row of a family that is not open, and not that of the overflow series.
+    #[inline(always)]
+    fn labels_of_row(&self, row: Row) -> Labels<'_> {
         // SAFETY: the walk that gave the row keeps its chunk, and it outlives the visit.
         let key = unsafe { row.key() };
-        let clean = row.flags() & UNCLEAN == 0;
-        match shown {
-            None => Some(Labels::from_row(self.projection.labels(), key, clean)),
-            Some(family) => Labels::from_open_row(family.label_names(), key, clean),
-        }
+        Labels::from_row(self.projection.labels(), key, row.flags() & UNCLEAN == 0)
     }
 }
 
@@ -315,16 +324,29 @@ impl Scrape {
         let moment = Moment::new(&self.clock);
         let instrument = entry.metric.instrument();
         let renewable = instrument.renewable().filter(|_| self.renews);
+        let counter = match instrument {
+            Instrument::Counter(counter) if entry.metric.exemplars().is_none() && self.shown.is_none() => Some(counter),
+            _ => None,
+        };
         for _ in 0..STEP {
             let Some(row) = walk.next() else {
                 self.walk = None;
                 self.next += 1;
                 return true;
             };
-            let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
             let mut created = entry.projection.created(row);
             // Acquire: pairs with the release in `set_back`.
-            if entry.has_baselines.load(Ordering::Acquire) {
+            let has_baselines = entry.has_baselines.load(Ordering::Acquire);
+            if let (Some(counter), false) = (counter, has_baselines || row.flags() & OVERFLOW != 0) {
+                // What most series are is put together in one place: what is written in parts, and read as a whole to be
+                // put elsewhere, stalls.
+                let sample = Sample::Total(counter.read(&mut self.reader, row.first_cell()));
+                let (labels, exemplars) = (entry.labels_of_row(row), Exemplars::default());
+                visitor.series(&Series { labels, created: Some(created), sample, exemplars });
+                continue;
+            }
+            let Some(labels) = entry.labels(row, self.shown.as_deref()) else { continue };
+            if has_baselines {
                 match entry.set_baseline(&mut self.reader, &mut self.scratch, row) {
                     Shown::Yes => {}
                     Shown::Since(at) => created = at,

@@ -162,13 +162,7 @@ pub struct Labels<'a>(Form<'a>);
 enum Form<'a> {
     Row {
         names: &'a [Arc<str>],
-        // As `crate::key` writes it: one value for each name.
-        key: &'a [u8],
-        clean: bool,
-    },
-    /// The same, with fewer values than names perhaps: those of the last names are empty.
-    OpenRow {
-        names: &'a [Arc<str>],
+        // As `crate::key` writes it: one value for each name, or fewer, and then those of the last names are empty.
         key: &'a [u8],
         clean: bool,
     },
@@ -184,29 +178,32 @@ impl<'a> Labels<'a> {
         Self(Form::Pairs(pairs))
     }
 
-    /// The labels of a row; `clean` is false if any value has a backslash, a quote or a line feed in it.
+    /// The labels of a row, which has a value for each name; `clean` is false if any has a backslash, a quote or a line feed
+    /// in it.
+    #[inline]
     pub(crate) const fn from_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Self {
         Self(Form::Row { names, key, clean })
     }
 
     /// The labels of a row of an open family; `None` if it has more values than there are names.
     pub(crate) fn from_open_row(names: &'a [Arc<str>], key: &'a [u8], clean: bool) -> Option<Self> {
-        let count = Values(ValuesForm::Row(key)).count();
-        (count <= names.len()).then_some(Self(Form::OpenRow { names, key, clean }))
+        let mut rest = key;
+        let count = std::iter::from_fn(|| crate::key::take_value(&mut rest)).count();
+        (count <= names.len()).then_some(Self::from_row(names, key, clean))
     }
 
     /// Whether it is known that no value has a backslash, a quote or a line feed in it, so that none needs escaping.
     #[inline]
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        matches!(self.0, Form::Row { clean: true, .. } | Form::OpenRow { clean: true, .. })
+        matches!(self.0, Form::Row { clean: true, .. })
     }
 
     /// Whether the values stand for the names of the family, in its order; an overflow series has a label of its own.
     #[inline]
     #[must_use]
     pub const fn is_row(&self) -> bool {
-        matches!(self.0, Form::Row { .. } | Form::OpenRow { .. })
+        matches!(self.0, Form::Row { .. })
     }
 
     /// The values in the order of the names. A value that is empty is no label: leave it out.
@@ -214,18 +211,27 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn values(&self) -> Values<'a> {
         Values(match self.0 {
-            Form::Row { key, .. } => ValuesForm::Row(key),
-            Form::OpenRow { names, key, .. } => ValuesForm::OpenRow { key, left: names.len() },
+            Form::Row { names, key, .. } => ValuesForm::Row { key, left: names.len() },
             Form::Pairs(pairs) => ValuesForm::Pairs(pairs.iter()),
             Form::Alternating(key) => ValuesForm::Alternating(key),
         })
+    }
+
+    /// How many bytes the values have together, at most: for an encoder to make room for all of them at once.
+    #[inline]
+    #[must_use]
+    pub fn size_of_values(&self) -> usize {
+        match self.0 {
+            Form::Row { key, .. } | Form::Alternating(key) => key.len(),
+            Form::Pairs(pairs) => pairs.iter().map(|(_, value)| value.len()).sum(),
+        }
     }
 
     /// Name and value of each label that is not empty.
     #[must_use]
     pub fn iter(&self) -> Pairs<'a> {
         let names = match self.0 {
-            Form::Row { names, .. } | Form::OpenRow { names, .. } => PairNames::Row(names.iter()),
+            Form::Row { names, .. } => PairNames::Row(names.iter()),
             Form::Pairs(pairs) => PairNames::Pairs(pairs.iter()),
             Form::Alternating(key) => PairNames::Alternating(key),
         };
@@ -263,8 +269,7 @@ pub struct Values<'a>(ValuesForm<'a>);
 
 #[derive(Clone, Debug)]
 enum ValuesForm<'a> {
-    Row(&'a [u8]),
-    OpenRow { key: &'a [u8], left: usize },
+    Row { key: &'a [u8], left: usize },
     Pairs(std::slice::Iter<'a, (&'a str, &'a str)>),
     Alternating(&'a [u8]),
 }
@@ -275,8 +280,7 @@ impl<'a> Iterator for Values<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
         match &mut self.0 {
-            ValuesForm::Row(key) => crate::key::take_value(key),
-            ValuesForm::OpenRow { key, left } => {
+            ValuesForm::Row { key, left } => {
                 *left = left.checked_sub(1)?;
                 Some(crate::key::take_value(key).unwrap_or_default())
             }

@@ -24,7 +24,7 @@
 //! labels of one name, a family whose name another took) is skipped and counted in [`Encoder::skipped`]: one bad row never
 //! costs the others.
 
-mod copy;
+pub(crate) mod copy;
 mod exemplar;
 mod json;
 mod label;

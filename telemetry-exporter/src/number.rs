@@ -4,6 +4,8 @@
 //! with a sign and two digits at least. In `le` and `quantile` the text is part of the identity of a series, so there, and
 //! in all of OpenMetrics, the *canonical* form is used: a whole number has `.0` behind it.
 
+use crate::encode::copy::Room;
+
 /// Appends a float as the text format writes values: `1`, `0.5`, `1e+06`, `NaN`, `+Inf`.
 #[inline]
 pub(crate) fn push_plain(out: &mut Vec<u8>, value: f64) {
@@ -19,7 +21,18 @@ pub(crate) fn push_canonical(out: &mut Vec<u8>, value: f64) {
 /// Appends a count as a plain integer, exact beyond 2^53 too.
 #[inline]
 pub(crate) fn push_count(out: &mut Vec<u8>, count: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+    let mut room = Room::behind(out, COUNT_SIZE);
+    write_count(&mut room, count);
+    room.keep();
+}
+
+/// The most bytes that a count has.
+pub(crate) const COUNT_SIZE: usize = 20;
+
+/// The same where there is room for it.
+#[inline]
+pub(crate) fn write_count(room: &mut Room<'_>, count: u64) {
+    room.push(itoa::Buffer::new().format(count).as_bytes());
 }
 
 /// From here on an exponent is written, and floats are no longer taken for short integers.

@@ -2,7 +2,7 @@
 
 use telemetry_core::scrape::Labels;
 
-use super::copy::Piece;
+use super::copy::{Piece, Room};
 use super::label_names::LabelNames;
 use super::sample_name::{self, SampleName};
 
@@ -34,7 +34,12 @@ impl LabelText {
     #[inline]
     pub(super) fn push_line(&self, out: &mut Vec<u8>, line: &Pieces, labels: &Labels<'_>) -> bool {
         if labels.is_clean() {
-            return line.push_clean(out, labels.values());
+            let mut room = Room::behind(out, line.size + labels.size_of_values());
+            let is_written = line.push_clean(&mut room, labels.values());
+            if is_written {
+                room.keep();
+            }
+            return is_written;
         }
         if self.names.are_those_of(labels) {
             return line.push_escaped(out, labels.values());
@@ -75,6 +80,8 @@ impl LabelText {
 pub(super) struct Pieces {
     before: Vec<Piece>,
     last: Piece,
+    /// How many bytes they have together.
+    size: usize,
 }
 
 impl Pieces {
@@ -83,22 +90,24 @@ impl Pieces {
             let separator = if at == 0 { open } else { "\"," };
             Piece::new(&format!("{separator}{name}=\""))
         });
+        let before: Vec<Piece> = before.collect();
         let last = if names.is_empty() { format!("{open}{close}") } else { format!("\"{close}") };
-        Self { before: before.collect(), last: Piece::new(&last) }
+        let last = Piece::new(&last);
+        let size = before.iter().chain([&last]).map(|piece| piece.text().len()).sum();
+        Self { before, last, size }
     }
 
-    /// Appends the pieces and the values as they are; nothing, and false, if a value is empty.
-    #[inline]
-    fn push_clean<'v>(&self, out: &mut Vec<u8>, values: impl Iterator<Item = &'v str>) -> bool {
-        let start = out.len();
+    /// Writes the pieces and the values as they are; false if a value is empty.
+    #[inline(always)]
+    fn push_clean<'v>(&self, room: &mut Room<'_>, values: impl Iterator<Item = &'v str>) -> bool {
         for (piece, value) in self.before.iter().zip(values) {
             if value.is_empty() {
-                out.truncate(start);
                 return false;
             }
-            piece.push_with(out, value);
+            room.push_piece(piece);
+            room.push(value.as_bytes());
         }
-        self.last.push_with(out, "");
+        room.push_piece(&self.last);
         true
     }
 
@@ -161,7 +170,7 @@ mod tests {
     fn a_row_with_an_empty_value_is_not_written_by_pieces() {
         for values in [["", "b", "c"], ["a", "", "c"], ["a", "b", ""]] {
             let mut out = b"before".to_vec();
-            assert!(!pieces().push_clean(&mut out, values.into_iter()));
+            assert!(!pieces().push_clean(&mut Room::behind(&mut out, 100), values.into_iter()));
             assert!(!pieces().push_escaped(&mut out, values.into_iter()));
             assert_eq!(out, b"before");
         }
@@ -174,7 +183,9 @@ mod tests {
             let [a, b, c] = &values;
             let expected = format!("x{{a=\"{a}\",a_label_with_a_name_beyond_a_fixed_copy=\"{b}\",c=\"{c}\"}} ");
             let mut out = vec![b'.'; start];
-            prop_assert!(pieces().push_clean(&mut out, values.iter().map(String::as_str)));
+            let mut room = Room::behind(&mut out, expected.len());
+            prop_assert!(pieces().push_clean(&mut room, values.iter().map(String::as_str)));
+            room.keep();
             prop_assert_eq!(&out[start..], expected.as_bytes());
             out.truncate(start);
             prop_assert!(pieces().push_escaped(&mut out, values.iter().map(String::as_str)));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use telemetry_core::scrape::Labels;
 
-use super::super::copy::Piece;
+use super::super::copy::{Piece, Room};
 use super::super::label_names::LabelNames;
 use super::wire::{push_message, push_text};
 
@@ -92,7 +92,10 @@ impl Pair {
             // A label without a value is no label.
         } else if length < 0x80 {
             let start = out.len();
-            self.before.push_with(out, value);
+            let mut room = Room::behind(out, self.before.text().len() + value.len());
+            room.push_piece(&self.before);
+            room.push(value.as_bytes());
+            room.keep();
             out[start + 1] = length as u8;
             out[start + BEFORE_NAME + self.name.len() + 1] = value.len() as u8;
         } else {

@@ -3,6 +3,7 @@
 use telemetry_core::family::{Family, Kind};
 use telemetry_core::scrape::{HistogramSample, Labels, Sample, Series, States, SummarySample, Total};
 
+use super::super::copy::Room;
 use super::super::exemplar::push_exemplar;
 use super::super::label::{LabelText, Pieces, Quotes, push_escaped};
 use super::super::label_names::{LE, LabelNames, QUANTILE};
@@ -230,15 +231,20 @@ impl Exposed {
         let (mut count, mut lower) = (0_u64, f64::NEG_INFINITY);
         for (at, (in_bucket, threshold)) in histogram.counts.iter().zip(thresholds.iter()).enumerate() {
             count = count.saturating_add(*in_bucket);
-            out.extend_from_slice(prefix);
-            out.extend_from_slice(threshold);
-            number::push_count(out, count);
+            let mut line = Room::behind(out, prefix.len() + threshold.len() + number::COUNT_SIZE + 1);
+            line.push(prefix);
+            line.push(threshold);
+            number::write_count(&mut line, count);
             if has_exemplars {
+                line.keep();
                 let upper = histogram.bounds.get(at).copied().unwrap_or(f64::INFINITY);
                 push_exemplar(out, series.exemplars.within(lower, upper));
                 lower = upper;
+                out.push(b'\n');
+            } else {
+                line.push(b"\n");
+                line.keep();
             }
-            out.push(b'\n');
         }
 
         // Sum and count come together or not at all.
