@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use telemetry_core::scrape::Source;
 
 use crate::about::About;
 use crate::compress::Coding;
-use crate::encode::Options;
+use crate::encode::{CHUNK, Options};
 use crate::exposed::{Exposed, SOURCE_TIME};
 use crate::negotiate::Format;
 use crate::own::{DispatchFigures, GuardFigures};
@@ -487,4 +488,45 @@ pub fn render_bytes(registry: &Registry, format: Format) -> Vec<u8> {
     registry.scrape().run(&mut &mut *encoder);
     encoder.finish();
     encoder.take()
+}
+
+/// Renders a registry piece by piece into a writer, in any format: however many series there are, memory is taken for one
+/// piece of about 64 KiB.
+///
+/// With this, a file for the textfile collector of Prometheus' node exporter is written; it reads files while they are
+/// there, so write to another name first, and then rename.
+///
+/// ```
+/// use std::fs::{self, File};
+/// use telemetry_core::Registry;
+/// use telemetry_exporter::{Format, render_to};
+///
+/// let folder = std::env::temp_dir();
+/// let (whole, half) = (folder.join("batch.prom"), folder.join("batch.prom.half"));
+/// render_to(&Registry::new(), Format::Text, &mut File::create(&half)?)?;
+/// fs::rename(half, &whole)?;
+/// # fs::remove_file(whole)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// The writer's. What it took until then is no whole exposition.
+pub fn render_to(registry: &Registry, format: Format, writer: &mut impl Write) -> io::Result<()> {
+    let mut encoder = format.encoder(Options::default());
+    let mut scrape = registry.scrape();
+    loop {
+        let is_over = !scrape.step(&mut &mut *encoder);
+        if is_over {
+            encoder.finish();
+        }
+        let piece = encoder.buffer_mut();
+        if is_over || piece.len() >= CHUNK {
+            writer.write_all(piece)?;
+            piece.clear();
+        }
+        if is_over {
+            return writer.flush();
+        }
+    }
 }

@@ -74,7 +74,7 @@ mod sources;
 pub mod fuzzing;
 
 pub use encode::Options;
-pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes};
+pub use exporter::{Builder, Exporter, ExporterError, render, render_bytes, render_to};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use exporter::{MetricsBody, MetricsService};

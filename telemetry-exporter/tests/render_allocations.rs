@@ -2,11 +2,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::{self, Write};
 
 use telemetry_core::Registry;
 use telemetry_core::instrument::{Buckets, Counter, Exponential, Histogram};
 use telemetry_core::metric::{counter, distribution};
 use telemetry_exporter::encode::{CHUNK, Encoder, OpenMetrics, Prometheus, Protobuf, Text};
+use telemetry_exporter::{Format, render_bytes, render_to};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -85,4 +87,58 @@ fn a_scrape_allocates_for_no_series() {
         assert!(many <= few + 16, "{few} allocations for 500 series, {many} for 20,000");
         assert!(of_many.1 <= 8 * CHUNK, "the buffer grew to {} bytes", of_many.1);
     }
+}
+
+/// Takes so many bytes, and remembers the largest piece.
+struct Pieces {
+    taken: Vec<u8>,
+    room: usize,
+    largest: usize,
+}
+
+impl Pieces {
+    fn of(room: usize) -> Self {
+        Self { taken: Vec::with_capacity(room), room, largest: 0 }
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.largest = self.largest.max(piece.len());
+        let size = piece.len().min(self.room - self.taken.len());
+        self.taken.extend_from_slice(&piece[..size]);
+        Ok(size)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn pieces_are_the_whole_and_take_the_memory_of_one() {
+    let (few, many) = (registry(500), registry(20_000));
+    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf, Format::Json] {
+        let allocations = |registry: &Registry| {
+            let whole = render_bytes(registry, format);
+            let mut pieces = Pieces::of(whole.len());
+            let before = ALLOCATIONS.with(Cell::get);
+            render_to(registry, format, &mut pieces).unwrap();
+            let allocations = ALLOCATIONS.with(Cell::get) - before;
+            assert!(pieces.taken == whole, "{format:?}: {} bytes of {}", pieces.taken.len(), whole.len());
+            assert!(pieces.largest <= 8 * CHUNK, "{format:?}: a piece of {} bytes", pieces.largest);
+            allocations
+        };
+        let (few, many) = (allocations(&few), allocations(&many));
+        assert!(many <= few + 16, "{format:?}: {few} allocations for 500 series, {many} for 20,000");
+    }
+}
+
+#[test]
+fn what_a_writer_says_comes_back() {
+    let registry = registry(5_000);
+    let mut full = Pieces::of(100_000);
+    let error = render_to(&registry, Format::Text, &mut full).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    assert!(render_bytes(&registry, Format::Text).starts_with(&full.taken) && full.taken.len() == 100_000);
 }
