@@ -119,6 +119,11 @@ pub trait Store: Send + Sync {
 
     /// What a scraper is shown; `None` where the implementation has no such format.
     fn render(&self, format: Format) -> Option<String>;
+
+    /// Does what is done for a scrape, and says how many bytes that gave.
+    fn scrape(&self, format: Format) -> Option<usize> {
+        self.render(format).map(|text| black_box(text).len())
+    }
 }
 
 /// A store made of closures.

@@ -184,9 +184,12 @@ fn emissions() -> Vec<Definition> {
 fn stores() -> Vec<Definition> {
     let counters: Make = |one, series| one.counter_series(series);
     let histograms: Make = |one, series| one.histogram_series(series);
+    let scraped_counters: Make = |one, series| one.scraped_counter_series(series);
+    let scraped_histograms: Make = |one, series| one.scraped_histogram_series(series);
     let define = |name: &str, about: &str, shape| Definition { name: name.to_owned(), about: about.to_owned(), shape };
-    let render = |series, format| Shape::Render { make: counters, series, format, histogram: false };
-    let render_histograms = |format| Shape::Render { make: histograms, series: 10_000, format, histogram: true };
+    let render = |series, format| Shape::Render { make: scraped_counters, series, format, histogram: false };
+    let render_histograms =
+        |format| Shape::Render { make: scraped_histograms, series: 10_000, format, histogram: true };
     vec![
         define("render_100k_counters", "a scrape, 3 labels, text", render(100_000, Format::Text)),
         define(

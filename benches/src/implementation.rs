@@ -118,4 +118,14 @@ pub trait Implementation: Send + Sync {
     fn histogram_series(&self, _series: usize) -> StoreSetup {
         Ok(None)
     }
+
+    /// The counter for what is only scraped.
+    fn scraped_counter_series(&self, series: usize) -> StoreSetup {
+        self.counter_series(series)
+    }
+
+    /// The histogram for what is only scraped.
+    fn scraped_histogram_series(&self, series: usize) -> StoreSetup {
+        self.histogram_series(series)
+    }
 }

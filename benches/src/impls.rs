@@ -21,6 +21,7 @@ pub mod tracing;
 pub fn all() -> Vec<Box<dyn Implementation>> {
     vec![
         Box::new(ours::Ours),
+        Box::new(ours::OursStreamed),
         Box::new(ours::OursHeld),
         Box::new(facade::Facade),
         Box::new(metrics::Metrics),
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Box<dyn Implementation>> {
         Box::new(limits::LoadBranch),
         Box::new(limits::DrawAlone),
         Box::new(limits::TlsCell),
+        Box::new(limits::TlsWord),
         Box::new(limits::AtomicAdd),
         Box::new(limits::AtomicStore),
         Box::new(limits::InstantNow),

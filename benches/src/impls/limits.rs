@@ -139,6 +139,25 @@ limit!(TlsCell, "tls-cell", "a thread-local `Cell<u64>` + 1", {
     }
 });
 
+limit!(TlsWord, "tls-word", "a thread's own word, found in its table: a load, an addition, a store", {
+    fn counter_held(&self) -> Setup {
+        // Which word it is only the running program knows, as with every counter that is made at run time.
+        thread_local!(static TABLE: Cell<Option<&'static [&'static AtomicU64]>> = const { Cell::new(None) });
+        let number = 1;
+        let count = move |_: &mut Draw| {
+            let table = TABLE.get().unwrap_or_else(|| {
+                let table: &_ = Box::leak((0..4).map(|_| &*Box::leak(Box::default())).collect());
+                TABLE.set(Some(table));
+                table
+            });
+            let word = table[*black_box(&number)];
+            // Relaxed, both: only this thread writes.
+            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        };
+        each(count, || Counted::Nothing)
+    }
+});
+
 limit!(AtomicAdd, "atomic-add", "one shared `AtomicU64`, relaxed `fetch_add`", {
     fn counter_held(&self) -> Setup {
         fetch_add()

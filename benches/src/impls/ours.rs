@@ -1,5 +1,7 @@
 //! Ours, as an application uses it.
 
+use std::hint::black_box;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,9 +11,9 @@ use telemetry_core::instrument::{Buckets, Counter, Gauge, Histogram, Spiral};
 use telemetry_core::lane::Lane;
 use telemetry_core::metric::{Metric, counter, distribution, last_value, spiral};
 use telemetry_core::{Event, Registry, Unit, detach, emit, span};
-use telemetry_exporter::{render, render_bytes};
+use telemetry_exporter::{render, render_bytes, render_to};
 
-use crate::case::{Case, Counted, Format, Setup, StoreSetup, each, exposed, stored};
+use crate::case::{Case, Counted, Format, Setup, Store, StoreSetup, each, exposed};
 use crate::implementation::{Implementation, Kind};
 use crate::tags::{Draw, Endpoint, Outcome, Tags, ThreeLabels};
 
@@ -236,15 +238,11 @@ impl Implementation for Ours {
     }
 
     fn counter_series(&self, series: usize) -> StoreSetup {
-        let attached = Attached::new([requests("bench.series").tags(ThreeLabels::NAMES).limit(at_most(series))])?;
-        store(attached, |[cluster, host, queue]| emit!("bench.series", {}, { cluster, host, queue }))
+        Ok(Some(Box::new(counter_store(series)?)))
     }
 
     fn histogram_series(&self, series: usize) -> StoreSetup {
-        let metric = latency("bench.timed_series").tags(ThreeLabels::NAMES).limit(at_most(series));
-        store(Attached::new([metric])?, |[cluster, host, queue]| {
-            emit!("bench.timed_series", { duration: 0.02 }, { cluster, host, queue });
-        })
+        Ok(Some(Box::new(histogram_store(series)?)))
     }
 }
 
@@ -253,13 +251,99 @@ const fn at_most(series: usize) -> u32 {
     series as u32 + 1
 }
 
-fn store(attached: Attached, touch: impl Fn([&str; 3]) + Send + Sync + 'static) -> StoreSetup {
-    stored(touch, move |format| {
-        Some(attached.rendered(match format {
-            Format::Text => telemetry_exporter::Format::Text,
-            Format::OpenMetrics => telemetry_exporter::Format::OpenMetrics,
-        }))
-    })
+/// Many series of one metric.
+struct Series {
+    attached: Attached,
+    touch: fn([&str; 3]),
+}
+
+fn counter_store(series: usize) -> Result<Series, Box<dyn std::error::Error>> {
+    let metric = requests("bench.series").tags(ThreeLabels::NAMES).limit(at_most(series));
+    let touch = |[cluster, host, queue]: [&str; 3]| emit!("bench.series", {}, { cluster, host, queue });
+    Ok(Series { attached: Attached::new([metric])?, touch })
+}
+
+fn histogram_store(series: usize) -> Result<Series, Box<dyn std::error::Error>> {
+    let metric = latency("bench.timed_series").tags(ThreeLabels::NAMES).limit(at_most(series));
+    let touch = |[cluster, host, queue]: [&str; 3]| {
+        emit!("bench.timed_series", { duration: 0.02 }, { cluster, host, queue });
+    };
+    Ok(Series { attached: Attached::new([metric])?, touch })
+}
+
+impl Store for Series {
+    fn touch(&self, labels: [&str; 3]) {
+        (self.touch)(labels);
+    }
+
+    fn render(&self, format: Format) -> Option<String> {
+        Some(self.attached.rendered(exported(format)))
+    }
+}
+
+const fn exported(format: Format) -> telemetry_exporter::Format {
+    match format {
+        Format::Text => telemetry_exporter::Format::Text,
+        Format::OpenMetrics => telemetry_exporter::Format::OpenMetrics,
+    }
+}
+
+/// A scrape as the endpoint does it: no text is made as a whole.
+#[derive(Debug)]
+pub struct OursStreamed;
+
+impl Implementation for OursStreamed {
+    fn name(&self) -> &'static str {
+        "ours-streamed"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Ours
+    }
+
+    fn about(&self) -> &'static str {
+        "`render_to`: given out piece by piece, as the endpoint does"
+    }
+
+    fn scraped_counter_series(&self, series: usize) -> StoreSetup {
+        Ok(Some(Box::new(Streamed(counter_store(series)?))))
+    }
+
+    fn scraped_histogram_series(&self, series: usize) -> StoreSetup {
+        Ok(Some(Box::new(Streamed(histogram_store(series)?))))
+    }
+}
+
+struct Streamed(Series);
+
+impl Store for Streamed {
+    fn touch(&self, labels: [&str; 3]) {
+        self.0.touch(labels);
+    }
+
+    fn render(&self, format: Format) -> Option<String> {
+        self.0.render(format)
+    }
+
+    fn scrape(&self, format: Format) -> Option<usize> {
+        let mut given = Given(0);
+        render_to(&self.0.attached.registry, exported(format), &mut given).ok()?;
+        Some(given.0)
+    }
+}
+
+/// Takes pieces as a connection does, without sending them anywhere.
+struct Given(usize);
+
+impl Write for Given {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.0 += black_box(piece).len();
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Events that are cast to a lane, whose worker counts them.
