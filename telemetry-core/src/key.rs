@@ -403,8 +403,7 @@ mod tests {
             |n| ["a".repeat(n % 200), "b".repeat(n / 200)],
         ];
         for (family, texts) in families.into_iter().enumerate() {
-            let hashes: Vec<u64> =
-                (0..COUNT).map(texts).map(|[a, b]| texts_hash(&[a.as_str(), b.as_str()])).collect();
+            let hashes: Vec<u64> = (0..COUNT).map(texts).map(|[a, b]| texts_hash(&[a.as_str(), b.as_str()])).collect();
             let distinct = |bits: &dyn Fn(u64) -> u64| {
                 hashes.iter().map(|hash| bits(*hash)).collect::<std::collections::HashSet<_>>().len()
             };

@@ -19,6 +19,15 @@ use crate::tags::{Draw, Tags};
 
 /// All curves.
 pub static CURVES: [Curve; 8] = [
+    // First, since the cells that another curve gives back would be taken again, and nothing would grow.
+    Curve {
+        name: "memory",
+        about: "So many threads, one after the other and all alive, count in the same 10,000 series; bytes for each series.",
+        grows: "threads",
+        unit: "B",
+        at: &[1, 2, 4, 8, 16, 32, 64, 128],
+        measure: memory,
+    },
     Curve {
         name: "series",
         about: "An event with one tag is counted; its value is drawn from so many.",
@@ -74,14 +83,6 @@ pub static CURVES: [Curve; 8] = [
         unit: "ns",
         at: &[0, 10, 100, 1_000],
         measure: attach,
-    },
-    Curve {
-        name: "memory",
-        about: "So many threads, one after the other and all alive, count in the same 10,000 series; bytes for each series.",
-        grows: "threads",
-        unit: "B",
-        at: &[1, 2, 4, 8, 16, 32, 64, 128],
-        measure: memory,
     },
 ];
 
