@@ -30,7 +30,7 @@ impl Pace {
         Self { rounds: 9, round: Duration::from_millis(100), patience: Duration::from_secs(55), least: 3 };
     /// Everything within three minutes.
     pub const QUICK: Self =
-        Self { rounds: 3, round: Duration::from_millis(20), patience: Duration::from_secs(2), least: 1 };
+        Self { rounds: 3, round: Duration::from_millis(10), patience: Duration::from_secs(1), least: 1 };
 
     /// The rounds, as long as there is patience.
     fn rounds(self) -> impl Iterator<Item = usize> {
