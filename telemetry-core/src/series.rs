@@ -263,17 +263,17 @@ impl Projection {
     /// The cells of a row, which is noted to be touched.
     #[inline]
     pub(crate) fn touched<'a>(&self, shard: &'a Shard, first: u32) -> RowCells<'a> {
-        let cells = self.cells(shard, first);
-        if self.has_touch_cell() {
-            cells.add(0, 1);
-        }
-        cells
+        self.touch(self.cells(shard, first))
     }
 
     /// The same for the thread that owns the shard.
     #[inline(always)]
     pub(crate) fn touched_by_owner<'a>(&self, shard: OwnShard<'a>, first: u32) -> RowCells<'a> {
-        let cells = self.cells_of_owner(shard, first);
+        self.touch(self.cells_of_owner(shard, first))
+    }
+
+    #[inline(always)]
+    fn touch<'a>(&self, cells: RowCells<'a>) -> RowCells<'a> {
         if self.has_touch_cell() {
             cells.add(0, 1);
         }

@@ -8,7 +8,8 @@
 //! anything else (numbers, absent) -> written out on the stack           -> the row
 //! ```
 //!
-//! and from there one of two to the cells: see [`Short`].
+//! and from there one of two to the cells: see [`Short`]. Where one projection alone takes the first or the second way and
+//! the shorter to the cells, that is one function: see [`direct`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -182,8 +183,7 @@ impl BoundGroup {
         }
     }
 
-    /// For a series that was not found by tags that are text, or that are not.
-    #[cold]
+    /// For a series that was not found by tags that are text, or for tags that are not: numbers, which are not rare.
     #[inline(never)]
     pub(super) fn handle_unknown(&self, shard: &Shard, event: &Event<'_>, known: Known) {
         match known {

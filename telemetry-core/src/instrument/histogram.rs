@@ -467,4 +467,18 @@ mod tests {
             assert_eq!((ladder.below(i64::MIN), floats.below(f64::MIN)), (0, 0));
         }
     }
+
+    /// V2: nor is a whole value counted elsewhere where floats no longer tell neighbours apart.
+    #[test]
+    fn whole_bounds_are_exact_beyond_floats() {
+        let edge = 1_i64 << f64::MANTISSA_DIGITS;
+        let mut bounds: Vec<i64> =
+            [-edge, 0, edge, edge << 4].iter().flat_map(|at| (-2..=2).map(move |by| at + by)).collect();
+        bounds.push(i64::MAX);
+        let ladder = WholeLadder::new(bounds.clone());
+        for value in bounds.iter().flat_map(|bound| [bound.saturating_sub(1), *bound, bound.saturating_add(1)]) {
+            let expected = bounds.iter().filter(|bound| value > **bound).count();
+            assert_eq!(ladder.below(value) as usize, expected, "{value}");
+        }
+    }
 }
