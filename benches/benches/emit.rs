@@ -45,16 +45,20 @@ fn alone(criterion: &mut Criterion, name: &str, setup: Setup) {
     criterion.bench_function(name, |bencher| bencher.iter_custom(|times| run(&*case, times, &mut draw)));
 }
 
-/// By two threads at once; the time is that of one operation of one of them.
 fn in_pairs(criterion: &mut Criterion, name: &str, setup: Setup) {
     let case = made(setup);
+    by_two(criterion, name, |times, draw| run(&*case, times, draw));
+}
+
+/// By two threads at once, each of which says how long it took; the time is that of one operation of one of them.
+fn by_two(criterion: &mut Criterion, name: &str, operate: impl Fn(u64, &mut Draw) -> Duration + Sync) {
     let both = |times| {
-        let (case, start) = (&*case, &Barrier::new(2));
+        let (operate, start) = (&operate, &Barrier::new(2));
         std::thread::scope(|scope| {
             let one = |seed| {
                 let mut draw = Draw::seeded(seed);
                 start.wait();
-                run(case, times, &mut draw)
+                operate(times, &mut draw)
             };
             let other = scope.spawn(move || one(2));
             let mine = one(1);
@@ -64,8 +68,13 @@ fn in_pairs(criterion: &mut Criterion, name: &str, setup: Setup) {
     criterion.bench_function(name, |bencher| bencher.iter_custom(both));
 }
 
-/// The operation, with no handler, one, and eight.
-fn with_handlers<A>(criterion: &mut Criterion, path: &str, attach: impl Fn(usize) -> A, operation: impl Fn(&mut Draw)) {
+/// The operation, with no handler, one, and eight; and with one by two threads.
+fn with_handlers<A>(
+    criterion: &mut Criterion,
+    path: &str,
+    attach: impl Fn(usize) -> A,
+    operation: impl Fn(&mut Draw) + Sync,
+) {
     for (who, handlers) in HANDLERS {
         let attached: Vec<A> = (0..handlers).map(&attach).collect();
         let mut draw = Draw::seeded(1);
@@ -73,6 +82,12 @@ fn with_handlers<A>(criterion: &mut Criterion, path: &str, attach: impl Fn(usize
         criterion.bench_function(&name, |bencher| bencher.iter(|| std::hint::black_box(&operation)(&mut draw)));
         drop(attached);
     }
+    let _attached = attach(0);
+    by_two(criterion, &format!("{path}/ours_two_threads"), |times, draw| {
+        let begin = Instant::now();
+        (0..times).for_each(|_| std::hint::black_box(&operation)(draw));
+        begin.elapsed()
+    });
 }
 
 /// A handler that is not an aggregator, attached as long as this lives.
@@ -105,6 +120,7 @@ fn disabled(criterion: &mut Criterion) {
     alone(criterion, "emit/disabled/limit_load_branch", limits::LoadBranch.emit_disabled());
     alone(criterion, "emit/disabled/limit_loop", limits::Loop.emit_disabled());
     alone(criterion, "emit/disabled_two_tags/ours", Ours.emit_disabled_two_tags(Tags::few()));
+    in_pairs(criterion, "emit/disabled_two_tags/ours_two_threads", Ours.emit_disabled_two_tags(Tags::few()));
     alone(criterion, "emit/disabled_two_tags/limit_draw", limits::DrawAlone.emit_disabled_two_tags(Tags::few()));
 }
 
@@ -118,8 +134,10 @@ fn held(criterion: &mut Criterion) {
     in_pairs(criterion, "held/histogram/ours_two_threads", Ours.histogram_held());
     alone(criterion, "held/histogram/limit_draw", limits::DrawAlone.histogram_held());
     alone(criterion, "held/gauge/ours", Ours.gauge_set());
+    in_pairs(criterion, "held/gauge/ours_two_threads", Ours.gauge_set());
     alone(criterion, "held/gauge/limit_store", limits::AtomicStore.gauge_set());
     alone(criterion, "held/spiral/ours", Ours.spiral_mark());
+    in_pairs(criterion, "held/spiral/ours_two_threads", Ours.spiral_mark());
     alone(criterion, "held/spiral/limit_instant_now", limits::InstantNow.spiral_mark());
     alone(criterion, "held/two_tags/ours", OursHeld.counter_two_tags(Tags::few()));
 }
@@ -169,7 +187,6 @@ fn counted(criterion: &mut Criterion) {
     });
     alone(criterion, "emit/two_tags/limit_draw", limits::DrawAlone.counter_two_tags(Tags::few()));
     alone(criterion, "emit/two_tags/limit_fingerprint", limits::Print.counter_two_tags(Tags::few()));
-    in_pairs(criterion, "emit/two_tags/ours_two_threads", Ours.counter_two_tags(Tags::few()));
     alone(criterion, "emit/two_tags_100k_series/ours", Ours.counter_two_tags(Tags::many()));
     alone(criterion, "emit/two_tags_100k_series/limit_fingerprint", limits::Print.counter_two_tags(Tags::many()));
 
